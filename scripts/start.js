@@ -1,0 +1,5 @@
+// `npm start`: sets the checkout up when needed, and becomes the service.
+import { setUp } from './setup.js'
+
+await setUp()
+await import('../dist/main.js')

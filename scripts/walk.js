@@ -1,0 +1,156 @@
+// Runs the README literally, as a newcomer would: a fresh clone in a folder with a blank in its name, `npm start`, the bash
+// blocks in one session, Ctrl-C, another start; then the same with DATABASE_URL. It sees what is committed.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { root, setUp } from './setup.js'
+
+/** Installing included. */
+const startMs = 600_000
+const walkMs = 180_000
+/** What the service promises, and what npm adds to it. */
+const stopMs = 12_000
+
+const say = (line) => { process.stdout.write(`walk: ${line}\n`) }
+
+await setUp()
+const { openDatabase } = await import('../dist/database/open.js')
+const folder = await mkdtemp(join(tmpdir(), 'gatehouse walk '))
+const clone = join(folder, 'a clone')
+const running = new Set()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    for (const child of running) killGroup(child, 'SIGINT')
+    process.exit(1)
+  })
+}
+
+let other
+try {
+  // git refuses the checkout of another user, which CI's often is; what is in it runs here anyway.
+  await writeFile(join(folder, 'gitconfig'), '[safe]\n\tdirectory = *\n')
+  await run('git', ['clone', '--quiet', root, clone], { cwd: folder, env: { ...process.env, GIT_CONFIG_GLOBAL: join(folder, 'gitconfig') } })
+  const readme = await readFile(join(clone, 'README.md'), 'utf8')
+  await walk('embedded PostgreSQL', readme, {})
+  await rm(join(clone, '.data'), { recursive: true })
+  other = await openDatabase({ dataDir: join(folder, 'other'), use: 'command', log: say })
+  await walk('DATABASE_URL', readme, { DATABASE_URL: other.url })
+  if (existsSync(join(clone, '.data', 'postgres'))) throw new Error('a PostgreSQL was made in spite of DATABASE_URL')
+  say('done')
+} catch (error) {
+  say(`FAILED: ${error.message}`)
+  process.exitCode = 1
+} finally {
+  for (const child of running) killGroup(child, 'SIGKILL')
+  await other?.close()
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+}
+
+/** One newcomer: start, walk, stop, and a second start that still knows the account. */
+async function walk (title, readme, settings) {
+  const port = await findFreePort()
+  // Nothing of the caller's configuration, which the README lists.
+  const foreign = new Set([...readme.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name))
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.has(name)))
+  const env = { ...inherited, ...settings }
+  const blocks = [...readme.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, text]) => text.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`))
+  if (blocks.length === 0) throw new Error('the README has no bash blocks')
+
+  say(`${title}: npm start`)
+  const first = await start({ ...env, PORT: String(port) })
+  const count = await runBlocks(blocks, env)
+  await stop(first)
+  say(`${title}: ${count} commands of the README answered as it says, Ctrl-C ended with status 0`)
+
+  const since = Date.now()
+  const second = await start({ ...env, PORT: String(port) })
+  say(`${title}: the second start was ready after ${((Date.now() - since) / 1000).toFixed(1)} s`)
+  const helper = blocks[0].split('\n').filter((line) => /^(jar=|api\(\))/.test(line))
+  const login = blocks[0].split('\n').find((line) => line.includes('/auth/login') && line.includes('# → 200'))
+  await runBlocks([[...helper, login].join('\n')], env)
+  await stop(second)
+  say(`${title}: the account was still there`)
+}
+
+/** `npm start` until it says that it is ready, in a process group of its own as a terminal would give it. */
+async function start (env) {
+  const child = spawn('npm', ['start'], { cwd: clone, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  running.add(child)
+  child.output = ''
+  const collect = (chunk) => { child.output += chunk }
+  child.stdout.setEncoding('utf8').on('data', collect)
+  child.stderr.setEncoding('utf8').on('data', collect)
+  child.ended = once(child, 'close').finally(() => running.delete(child))
+  const deadline = Date.now() + startMs
+  while (!/^Gatehouse is ready at http/m.test(child.output)) {
+    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`npm start did not become ready:\n${child.output}`)
+    await delay(50)
+  }
+  return child
+}
+
+/** Ctrl-C: the terminal sends it to every process of the group. */
+async function stop (child) {
+  killGroup(child, 'SIGINT')
+  const [code] = await Promise.race([child.ended, delay(stopMs, ['none within 12 s'], { ref: false })])
+  if (code !== 0) throw new Error(`Ctrl-C ended npm start with status ${code}:\n${child.output}`)
+  if (existsSync(join(clone, '.data', 'postgres', 'data', 'postmaster.pid'))) throw new Error('PostgreSQL was left running')
+}
+
+/**
+ * Runs blocks in one bash and compares what each command's last line ends with to the comment after it.
+ * @returns how many were compared
+ */
+async function runBlocks (blocks, env) {
+  const commands = blocks.join('\n').split(/(?<=# → .*\n)/)
+  const mark = '\u001e'
+  const script = commands.map((command) => `${command}\nprintf '\\n${mark}'\n`).join('')
+  const output = await run('bash', ['-euo', 'pipefail', '-c', script], { cwd: clone, env })
+  const answers = output.split(mark)
+  const expectations = commands.map((command) => /# → (.*)\n?$/.exec(command)?.[1])
+  for (const [index, expected] of expectations.entries()) {
+    const last = answers[index].trimEnd().split('\n').at(-1)
+    if (expected !== undefined && !last.endsWith(expected)) {
+      throw new Error(`${commands[index].trim()}\nended with ${last}`)
+    }
+  }
+  return expectations.filter((expected) => expected !== undefined).length
+}
+
+/** Runs a program to its end and returns what it wrote to standard output. */
+async function run (command, args, options) {
+  const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  running.add(child)
+  const timer = setTimeout(() => killGroup(child, 'SIGKILL'), walkMs)
+  let output = ''
+  let complaints = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk) => { output += chunk })
+  child.stderr.setEncoding('utf8').on('data', (chunk) => { complaints += chunk })
+  const [code, signal] = await once(child, 'close').finally(() => {
+    clearTimeout(timer)
+    running.delete(child)
+  })
+  if (code !== 0) throw new Error(`${command} ended with ${code ?? signal}:\n${output}${complaints}`)
+  return output
+}
+
+function killGroup (child, signal) {
+  try {
+    process.kill(-child.pid, signal)
+  } catch {
+    // It has ended already.
+  }
+}
+
+async function findFreePort () {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  await once(server.close(), 'close')
+  return port
+}

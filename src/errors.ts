@@ -1,0 +1,55 @@
+/** The errors of the domain and their closed set of codes; it knows no HTTP (plugins/problem.ts does). */
+
+/** Stable codes for programs, as the API documents them. A code without a row in plugins/problem.ts does not compile. */
+export type ErrorCode =
+  | 'invalid-request'
+  | 'unknown-subject'
+  | 'unknown-role'
+  | 'unknown-type'
+  | 'unauthenticated'
+  | 'invalid-credentials'
+  | 'forbidden'
+  | 'escalation'
+  | 'cross-site'
+  | 'not-found'
+  | 'email-taken'
+  | 'binding-exists'
+  | 'role-exists'
+  | 'last-owner'
+  | 'has-children'
+  | 'invalid-parent'
+  | 'too-deep'
+  | 'cycle'
+  | 'built-in'
+  | 'in-use'
+  | 'precondition-failed'
+  | 'timeout'
+  | 'payload-too-large'
+  | 'unsupported-media-type'
+  | 'headers-too-large'
+  | 'overloaded'
+  | 'internal'
+
+/** One field of a request that does not fit: a JSON Pointer to it (RFC 6901) and what it should be. */
+export interface FieldError {
+  path: string
+  message: string
+}
+
+export class DomainError extends Error {
+  override name = 'DomainError'
+
+  /**
+   * @param code what went wrong, for programs
+   * @param detail what went wrong here, for people; absent: the sentence that belongs to the code
+   * @param errors for `invalid-request`: each field that does not fit
+   */
+  constructor (readonly code: ErrorCode, readonly detail?: string, readonly errors?: FieldError[]) {
+    super(detail ?? code)
+  }
+}
+
+/** The error for one field that does not fit. */
+export function invalidField (path: string, message: string): DomainError {
+  return new DomainError('invalid-request', undefined, [{ path, message }])
+}

@@ -1,0 +1,98 @@
+/**
+ * The guard: every route says who may call it, and this file alone enforces it, before the body is read.
+ * 401 when we do not know the caller, 404 when they may not even see the thing, 403 when they may not do that.
+ */
+import fp from 'fastify-plugin'
+import type { RouteOptions } from 'fastify'
+import { DomainError, type ErrorCode } from '../errors.js'
+import type { Database } from '../services/database.js'
+import { findRootPermissions, findSeenResource, type Resource, rootId, type StandardAction } from '../services/decision.js'
+import { toId } from '../services/ids.js'
+import type { AdministrativePermission } from '../services/roles.js'
+import type { Identity } from '../services/sessions.js'
+import { findUserById, type User } from '../services/users.js'
+import { hasBearer } from './session.js'
+
+export type Access =
+  | 'public'
+  /** Anybody who is signed in. */
+  | 'authenticated'
+  /** Holders of a permission on the root; 403 for others. */
+  | { permission: AdministrativePermission }
+  /** The user whom the parameter `id` names: 404 without `user:view` unless it is oneself, then 403 without the permission. */
+  | { user: 'self-or-view' | 'user:edit' }
+  /** The resource that the parameter `id` names: 404 for who does not see it, 403 for who may not do all of the actions. */
+  | { resource: readonly [StandardAction, ...StandardAction[]], type?: 'group' }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access: Access
+    /** What this route may answer beyond what its access and its schema imply; for the OpenAPI document. */
+    errors?: ErrorCode[]
+  }
+  interface FastifyRequest {
+    /** Who is asking. @throws {DomainError} unauthenticated, on a public route without a session */
+    readonly caller: Identity
+    /** The user whom the path names, loaded by the guard on routes with `access: { user }`. */
+    targetUser: User | null
+    /** The resource that the path names, loaded by the guard on routes with `access: { resource }`. */
+    resource: Resource | null
+  }
+}
+
+export default fp(async (app) => {
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', (route) => { routes.push(route) })
+  app.addHook('onReady', async () => {
+    const undeclared = routes.filter(({ config }) => config?.access === undefined)
+    if (undeclared.length === 0) return
+    const names = undeclared.map(({ method, url }) => `${[method].flat().join(',')} ${url}`)
+    throw new Error(`Routes without config.access, which says who may call them: ${names.join('; ')}`)
+  })
+
+  app.decorateRequest('caller', {
+    getter () {
+      const { identity } = this.session
+      if (identity === undefined) throw new DomainError('unauthenticated')
+      return identity
+    }
+  })
+  app.decorateRequest('targetUser', null)
+  app.decorateRequest('resource', null)
+
+  app.addHook('onRequest', async (request) => {
+    const { access } = request.routeOptions.config
+    if (access === 'public') return
+    // No tokens are given out yet, so none is good, even beside a good cookie.
+    if (hasBearer(request)) throw new DomainError('unauthenticated')
+    const { user } = request.caller
+    if (access === 'authenticated') return
+    if ('permission' in access) {
+      const held = await findRootPermissions(app.prisma, user.id, [access.permission])
+      if (!held.has(access.permission)) throw new DomainError('forbidden')
+      return
+    }
+    const { id } = request.params as { id: string }
+    if ('user' in access) request.targetUser = await guardUser(app.prisma, user.id, id, access.user)
+    else request.resource = await guardResource(app.prisma, user.id, id, access)
+  })
+}, { name: 'access', dependencies: ['session'] })
+
+/** Hidden and absent cost the same statements, and end in the same answer. */
+async function guardUser (db: Database, callerId: string, id: string, needed: 'self-or-view' | 'user:edit'): Promise<User> {
+  const held = await findRootPermissions(db, callerId, ['user:view', 'user:edit'])
+  const user = await findUserById(db, toId(id))
+  const isSeen = held.has('user:view') || user?.id === callerId
+  if (user === null || !isSeen) throw new DomainError('not-found')
+  if (needed !== 'self-or-view' && !held.has(needed)) throw new DomainError('forbidden')
+  return user
+}
+
+async function guardResource (
+  db: Database, callerId: string, id: string, { resource: actions, type }: Extract<Access, { resource: unknown }>
+): Promise<Resource> {
+  const resource = await findSeenResource(db, callerId, id === 'root' ? rootId : toId(id))
+  if (resource === null || (type !== undefined && resource.type !== type)) throw new DomainError('not-found')
+  if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
+  return resource
+}

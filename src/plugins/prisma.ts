@@ -1,0 +1,39 @@
+/** The connection to the database: one pool, with bounded waits, behind a Prisma client. */
+import { PrismaPg } from '@prisma/adapter-pg'
+import fp from 'fastify-plugin'
+import { PrismaClient } from '../generated/prisma/client.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    prisma: PrismaClient
+  }
+}
+
+/** Statements that get a name, and so a prepared plan on each connection. Lists built from filters could else grow without end. */
+const mostNamedStatements = 500
+
+export default fp<{ databaseUrl: string }>(async (app, { databaseUrl }) => {
+  const names = new Map<string, string>()
+  const statementNameGenerator = ({ sql }: { sql: string }) => {
+    const known = names.get(sql)
+    if (known !== undefined || names.size >= mostNamedStatements) return known ?? ''
+    names.set(sql, `s${names.size}`)
+    return names.get(sql) as string
+  }
+  const adapter = new PrismaPg({
+    connectionString: databaseUrl,
+    max: 10,
+    // Without a limit a request waits for a connection as long as the database is away.
+    connectionTimeoutMillis: 3_000,
+    statement_timeout: 10_000,
+    idle_in_transaction_session_timeout: 10_000,
+    // Quiet spells would otherwise drop the connections and the statements prepared on them.
+    idleTimeoutMillis: 0,
+    keepAlive: true
+  }, {
+    statementNameGenerator,
+    onPoolError: (error) => app.log.warn({ err: error }, 'a database connection was lost')
+  })
+  app.decorate('prisma', new PrismaClient({ adapter }))
+  app.addHook('onClose', () => app.prisma.$disconnect())
+}, { name: 'prisma' })

@@ -1,0 +1,62 @@
+/** What every answer carries, and which requests of browsers are refused: headers, CORS, the cross-site rule. */
+import cors from '@fastify/cors'
+import helmet from '@fastify/helmet'
+import fp from 'fastify-plugin'
+import { DomainError } from '../errors.js'
+import { hasBearer } from './session.js'
+
+interface Options {
+  isHttps: boolean
+  corsOrigins: string[]
+  /** The origin under which clients reach the service; asked at each request, as a port of 0 is known only then. */
+  ownOrigin: () => string
+}
+
+const stateChanging = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+const yearSeconds = 31_536_000
+
+export default fp<Options>(async (app, { isHttps, corsOrigins, ownOrigin }) => {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+  // Last: the files of the page under /docs come with a rule of their own.
+  app.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-store') })
+  await app.register(helmet, {
+    // Answers are data: nothing in them is to be loaded, run or framed. The page under /docs has a policy of its own.
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+    strictTransportSecurity: isHttps ? { maxAge: yearSeconds } : false
+  })
+  if (corsOrigins.length > 0) {
+    // The plugin's own route for preflight requests cannot say who may call it.
+    app.addHook('onRoute', (route) => {
+      if (route.method === 'OPTIONS' && route.url === '*') route.config = { access: 'public' }
+    })
+    // An OPTIONS that is no preflight is a method that no path has; the plugin would answer in plain text.
+    app.addHook('onRequest', async ({ method, headers }) => {
+      const isPreflight = headers.origin !== undefined && headers['access-control-request-method'] !== undefined
+      if (method === 'OPTIONS' && !isPreflight) throw new DomainError('not-found')
+    })
+    await app.register(cors, {
+      origin: corsOrigins,
+      credentials: true,
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      exposedHeaders: ['etag', 'location', 'retry-after', 'x-request-id']
+    })
+  }
+
+  // Before the body is read: a broken or too large one under an unknown path is still not found.
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) throw new DomainError('not-found')
+  })
+
+  // A browser says where a request comes from; a page elsewhere cannot change that. Programs send neither header, and a
+  // bearer token is never sent by a browser on its own (contract §4; OWASP ASVS 3.5.1).
+  app.addHook('onRequest', async (request) => {
+    if (!stateChanging.has(request.method) || hasBearer(request)) return
+    const { 'sec-fetch-site': site, origin } = request.headers
+    const isOwn = site === undefined
+      ? origin === undefined || origin === ownOrigin() || corsOrigins.includes(origin)
+      : site === 'same-origin' || site === 'none'
+    if (!isOwn) throw new DomainError('cross-site')
+  })
+}, { name: 'security' })

@@ -1,0 +1,112 @@
+/** Sessions: @fastify/session, with the database as its store and our own rules about what a session is. */
+import cookie, { Signer } from '@fastify/cookie'
+import session, { type SessionStore } from '@fastify/session'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { endSessionBySecret, findIdentity, type Identity, saveSessionData, type SessionLifetimes } from '../services/sessions.js'
+
+declare module 'fastify' {
+  interface Session {
+    /** Who is signed in; set by the store, for this request only. */
+    identity?: Identity
+  }
+  interface FastifyRequest {
+    /** The session id in a well-signed cookie, whether or not such a session lives. */
+    presentedSecret: string | undefined
+  }
+  interface FastifyReply {
+    /** Sets the cookie of the session that the handler has just stored under `request.session.sessionId`. */
+    openSession: () => Promise<void>
+    /** Ends the session of this request in the browser, after it has ended in the database. */
+    closeSession: () => void
+  }
+}
+
+interface Options {
+  secrets: string[]
+  isHttps: boolean
+  lifetimes: SessionLifetimes
+}
+
+export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
+  // A sibling domain cannot set a cookie with the prefix (RFC 6265bis, 4.1.3.2).
+  const cookieName = isHttps ? '__Host-sessionid' : 'sessionid'
+  const cookieOptions = { path: '/', httpOnly: true, sameSite: 'lax', secure: isHttps } as const
+  const signer = new Signer(secrets)
+  const mayChangeCookie = new WeakSet<FastifyReply>()
+
+  await app.register(cookie)
+  app.decorateRequest('presentedSecret', undefined)
+
+  // Before the look-up: which requests have one at all.
+  app.addHook('onRequest', async (request) => {
+    const value = request.cookies[cookieName]
+    if (value === undefined) return
+    const unsigned = signer.unsign(value)
+    request.presentedSecret = unsigned.valid ? unsigned.value : undefined
+    // Public routes, such as the health check, do not touch the database. A bearer token counts alone where it is given.
+    const isIgnored = request.routeOptions.config.access === 'public' || hasBearer(request)
+    if (isIgnored) hideCookie(request)
+  })
+
+  await app.register(session, {
+    secret: signer,
+    cookieName,
+    store: createStore(),
+    // Both default to true: every anonymous request would then write a row and set a cookie.
+    saveUninitialized: false,
+    rolling: false,
+    // The browser forgets it at the absolute limit; what counts is decided by the database.
+    cookie: { ...cookieOptions, maxAge: lifetimes.sessionMaxMs }
+  })
+
+  // After the look-up: a dead cookie is left alone. The plugin would answer with one that clears it, on every 401 and
+  // 404, and without Secure, which browsers refuse for a __Host- name.
+  app.addHook('onRequest', async (request) => {
+    if (request.session.identity === undefined) hideCookie(request)
+  })
+
+  // Only login and logout change the cookie: a late answer of a request that changed its session's data would else put
+  // the old cookie over that of a newer login.
+  app.addHook('onSend', async (_request, reply) => {
+    const header = reply.getHeader('set-cookie')
+    if (header === undefined || mayChangeCookie.has(reply)) return
+    reply.removeHeader('set-cookie')
+    reply.header('set-cookie', [header].flat().filter((value) => !String(value).startsWith(`${cookieName}=`)))
+  })
+
+  app.decorateReply('openSession', async function (this: FastifyReply) {
+    mayChangeCookie.add(this)
+    await this.request.session.save()
+  })
+  app.decorateReply('closeSession', function (this: FastifyReply) {
+    mayChangeCookie.add(this)
+    hideCookie(this.request)
+    this.clearCookie(cookieName, cookieOptions)
+  })
+
+  function hideCookie (request: FastifyRequest): void {
+    request.cookies = { ...request.cookies, [cookieName]: undefined }
+  }
+
+  /** The plugin's view of the table. It never makes a row: only a login does (services/sessions.ts). */
+  function createStore (): SessionStore {
+    return {
+      get (secret, done) {
+        findIdentity(app.prisma, secret, lifetimes).then(
+          (found) => done(null, found === null ? null : { ...found.data, identity: found.identity } as never), done)
+      },
+      set (secret, { cookie: _cookie, identity: _identity, ...data }, done) {
+        saveSessionData(app.prisma, secret, data as never).then(() => done(), done)
+      },
+      destroy (secret, done) {
+        endSessionBySecret(app.prisma, secret).then(() => done(), done)
+      }
+    }
+  }
+}, { name: 'session', dependencies: ['prisma'] })
+
+/** Whether the request brings a token in place of the cookie (RFC 6750, 2.1). */
+export function hasBearer (request: FastifyRequest): boolean {
+  return /^bearer(\s|$)/i.test(request.headers.authorization ?? '')
+}

@@ -1,0 +1,68 @@
+/** How requests are checked: strictly, without coercion in bodies, and with text that every layer below can hold. */
+import fp from 'fastify-plugin'
+import { DomainError, invalidField } from '../errors.js'
+
+/** For app.ts: Ajv would otherwise turn "1" into 1, null into "", and drop what it does not know. */
+export const strictAjv = { allErrors: true, coerceTypes: false, removeAdditional: false } as const
+
+interface QuerySchema { properties?: Record<string, { type?: string }> }
+
+/**
+ * Query strings are text: plain decimals become numbers, true and false booleans, by the route's schema. Ajv's own coercion
+ * would take 0x10 for 16 and "" for 0.
+ */
+function coerceQuery (query: Record<string, unknown>, schema: QuerySchema | undefined): void {
+  for (const [name, { type }] of Object.entries(schema?.properties ?? {})) {
+    const text = query[name]
+    if (typeof text !== 'string') continue
+    if (type === 'integer' && /^\d{1,15}$/.test(text)) query[name] = Number(text)
+    if (type === 'boolean' && (text === 'true' || text === 'false')) query[name] = text === 'true'
+  }
+}
+
+/**
+ * Refuses U+0000, which PostgreSQL cannot store, and lone surrogates, which it would store as another character, in
+ * every string and key. A loop rather than a recursion: nesting costs an attacker nothing.
+ */
+function checkText (part: unknown): void {
+  const waiting: Array<[unknown, string]> = [[part, '']]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const [value, path] = next
+    if (typeof value === 'string') {
+      if (value.includes('\0') || !value.isWellFormed()) throw invalidField(path, 'must not contain U+0000 or a lone surrogate')
+    } else if (typeof value === 'object' && value !== null) {
+      for (const [key, child] of Object.entries(value)) {
+        if (key.includes('\0') || !key.isWellFormed()) throw invalidField(path, 'must not have a name with U+0000 or a lone surrogate')
+        waiting.push([child, `${path}/${key}`])
+      }
+    }
+  }
+}
+
+export default fp(async (app) => {
+  // A form or text/plain body could be sent from another site without a preflight (ASVS 3.5.2).
+  app.removeAllContentTypeParsers()
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    // Many clients send the header with DELETE and nothing after it.
+    if (body === '') done(null, undefined)
+    else void parseJson(request, body, done)
+  })
+  app.addHook('preValidation', async (request) => {
+    coerceQuery(request.query as Record<string, unknown>, request.routeOptions.schema?.querystring as QuerySchema | undefined)
+    checkText(request.query)
+    checkText(request.body)
+  })
+  app.addHook('onRoute', (route) => {
+    // What a schema does not name is an error, so a route without one takes nothing.
+    if (route.schema === undefined || 'hide' in route.schema) return
+    route.schema.querystring ??= { type: 'object', properties: {}, additionalProperties: false }
+    if (route.schema.body !== undefined || route.method === 'GET' || route.method === 'HEAD') return
+    const preValidation = [route.preValidation ?? []].flat()
+    route.preValidation = [...preValidation, async (request: { body: unknown }) => {
+      const { body } = request
+      const isEmpty = body === undefined || body === null || (typeof body === 'object' && Object.keys(body).length === 0)
+      if (!isEmpty) throw new DomainError('invalid-request', 'This path takes no body.')
+    }] as never
+  })
+}, { name: 'validation' })

@@ -1,0 +1,50 @@
+/** Login, logout, and who is signed in. */
+import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import { logIn } from '../services/authentication.js'
+import { endSessionBySecret } from '../services/sessions.js'
+import { Email, Empty, Password, reference, Session, User } from './schemas.js'
+
+export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.post('/auth/login', {
+    config: { access: 'public', errors: ['invalid-credentials', 'overloaded'] },
+    bodyLimit: 16_384,
+    schema: {
+      tags: ['authentication'],
+      summary: 'Sign in',
+      description: 'Starts a new session and sets its cookie; the session whose cookie came with the request ends.',
+      body: Type.Object({ email: Email, password: Password }, { additionalProperties: false }),
+      response: {
+        200: Type.Object({ user: reference(User), session: reference(Session) }, { description: 'Signed in; the cookie is in `Set-Cookie`.' })
+      }
+    }
+  }, async (request, reply) => {
+    const { user, session } = await logIn(app.prisma, {
+      ...request.body,
+      secret: request.session.sessionId,
+      endsSecret: request.presentedSecret,
+      ip: request.ip,
+      userAgent: request.headers['user-agent']
+    }, app.config)
+    await reply.openSession()
+    return { user, session: { ...session, current: true } }
+  })
+
+  app.post('/auth/logout', {
+    config: { access: 'authenticated' },
+    schema: { tags: ['authentication'], summary: 'Sign out', response: { 204: Empty } }
+  }, async (request, reply) => {
+    await endSessionBySecret(app.prisma, request.session.sessionId)
+    reply.closeSession()
+    return await reply.code(204).send(null)
+  })
+
+  app.get('/auth/session', {
+    config: { access: 'authenticated' },
+    schema: {
+      tags: ['authentication'],
+      summary: 'Who is signed in',
+      response: { 200: Type.Object({ user: reference(User), session: reference(Session) }, { description: 'The user and the session of this request.' }) }
+    }
+  }, async ({ caller }) => ({ user: caller.user, session: { ...caller.session, current: true } }))
+}

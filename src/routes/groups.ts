@@ -1,0 +1,44 @@
+/** Who is in a group. */
+import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { Resource as ResourceRow } from '../services/decision.js'
+import { addMember, listMembers, removeMember } from '../services/groups.js'
+import { toId } from '../services/ids.js'
+import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
+import { defaultLimit, Empty, Member, PageQuery, pageOf, reference, ResourceId, Uuid } from './schemas.js'
+
+const MemberId = Type.Object({ ...ResourceId.properties, memberId: Type.String({ description: 'A user\'s or a group\'s id.', examples: Uuid['examples'] }) })
+
+export const groupRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/groups/:id/members', {
+    config: { access: { resource: ['view'], type: 'group' } },
+    schema: {
+      tags: ['groups'],
+      summary: 'List the members of a group',
+      description: 'The direct ones, in the order in which they were added.',
+      params: ResourceId,
+      querystring: Type.Object(PageQuery, { additionalProperties: false }),
+      response: { 200: pageOf(reference(Member)) }
+    }
+  }, async ({ caller, resource, query: { limit = defaultLimit, cursor } }) => {
+    const after = decodeCursor(app.cursorKeys, 'members', cursor)
+    const rows = await listMembers(app.prisma, caller.user.id, (resource as ResourceRow).id, { after, limit: limit + 1 })
+    return cutPage(rows, limit, ({ key }) => key, (last) => encodeCursor(app.cursorKeys, 'members', last))
+  })
+
+  app.put('/groups/:id/members/:memberId', {
+    config: { access: { resource: ['edit'], type: 'group' }, errors: ['cycle'] },
+    schema: { tags: ['groups'], summary: 'Add a member', description: 'Adding one twice changes nothing.', params: MemberId, response: { 204: Empty } }
+  }, async ({ caller, resource, params }, reply) => {
+    await addMember(app.prisma, caller.user.id, (resource as ResourceRow).id, toId(params.memberId))
+    return await reply.code(204).send(null)
+  })
+
+  app.delete('/groups/:id/members/:memberId', {
+    config: { access: { resource: ['edit'], type: 'group' }, errors: ['last-owner'] },
+    schema: { tags: ['groups'], summary: 'Remove a member', params: MemberId, response: { 204: Empty } }
+  }, async ({ caller, resource, params }, reply) => {
+    await removeMember(app.prisma, caller.user.id, (resource as ResourceRow).id, toId(params.memberId))
+    return await reply.code(204).send(null)
+  })
+}

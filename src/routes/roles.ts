@@ -1,0 +1,68 @@
+/** Roles: named sets of permissions. */
+import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import { toName } from '../services/ids.js'
+import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
+import { createRole, deleteRole, getRole, listRoles, updateRole } from '../services/roles.js'
+import { defaultLimit, Empty, Name, PageQuery, pageOf, reference, Role } from './schemas.js'
+
+const Params = Type.Object({ name: Type.String({ examples: ['editor'] }) })
+const Description = Type.String({ maxLength: 500, examples: ['See and edit documents'] })
+const Permissions = Type.Array(
+  Type.String({ pattern: '^(\\*|[a-z][a-z0-9-]{0,62}):(\\*|[a-z][a-z0-9-]{0,62})$' }),
+  { maxItems: 500, uniqueItems: true, description: '`type:action`; `*` stands for any on either side.', examples: [['document:view', 'document:edit']] })
+
+export const roleRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/roles', {
+    config: { access: 'authenticated' },
+    schema: {
+      tags: ['roles'],
+      summary: 'List roles',
+      description: 'In the order of their names.',
+      querystring: Type.Object(PageQuery, { additionalProperties: false }),
+      response: { 200: pageOf(reference(Role)) }
+    }
+  }, async ({ query: { limit = defaultLimit, cursor } }) => {
+    const after = decodeCursor(app.cursorKeys, 'roles', cursor)
+    return cutPage(await listRoles(app.prisma, { after, limit: limit + 1 }), limit, ({ name }) => name, (last) => encodeCursor(app.cursorKeys, 'roles', last))
+  })
+
+  app.get('/roles/:name', {
+    config: { access: 'authenticated', errors: ['not-found'] },
+    schema: { tags: ['roles'], summary: 'One role', params: Params, response: { 200: reference(Role, { description: 'The role.' }) } }
+  }, async ({ params }) => await getRole(app.prisma, toName(params.name)))
+
+  app.post('/roles', {
+    config: { access: { permission: 'role:create' }, errors: ['escalation', 'role-exists'] },
+    schema: {
+      tags: ['roles'],
+      summary: 'Create a role',
+      description: 'With permissions that you hold on the root yourself.',
+      body: Type.Object({ name: Name, description: Type.Optional(Description), permissions: Permissions }, { additionalProperties: false }),
+      response: { 201: { description: 'The role.', headers: { Location: { type: 'string', description: 'The path of the role.' } }, content: { 'application/json': { schema: reference(Role) } } } }
+    }
+  }, async ({ caller, body }, reply) => {
+    const role = await createRole(app.prisma, caller.user.id, body)
+    return await reply.code(201).header('location', `/roles/${role.name}`).send(role)
+  })
+
+  app.patch('/roles/:name', {
+    config: { access: { permission: 'role:edit' }, errors: ['not-found', 'escalation', 'built-in'] },
+    schema: {
+      tags: ['roles'],
+      summary: 'Change a role',
+      description: 'At once for everybody who holds it; the permissions are replaced as a whole, by ones that you hold on the root yourself.',
+      params: Params,
+      body: Type.Object({ description: Type.Optional(Description), permissions: Type.Optional(Permissions) }, { additionalProperties: false }),
+      response: { 200: reference(Role, { description: 'The role as it is now.' }) }
+    }
+  }, async ({ caller, params, body }) => await updateRole(app.prisma, caller.user.id, toName(params.name), body))
+
+  app.delete('/roles/:name', {
+    config: { access: { permission: 'role:delete' }, errors: ['not-found', 'built-in', 'in-use'] },
+    schema: { tags: ['roles'], summary: 'Delete a role', params: Params, response: { 204: Empty } }
+  }, async ({ params }, reply) => {
+    await deleteRole(app.prisma, toName(params.name))
+    return await reply.code(204).send(null)
+  })
+}

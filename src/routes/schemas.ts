@@ -1,0 +1,135 @@
+/** The atoms that the routes' schemas are made of, and the objects that more than one route answers with. */
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+
+/** The pattern too: the format alone lets urn:uuid: through. */
+export const Uuid = Type.String({ format: 'uuid', pattern: '^[0-9A-Fa-f-]{36}$', examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] })
+
+/** A Date in our code, ISO 8601 in UTC on the wire. */
+export const Time = Type.Unsafe<Date>({ type: 'string', format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] })
+export const NullableTime = Type.Unsafe<Date | null>({ type: ['string', 'null'], format: 'date-time', examples: ['2026-01-31T12:00:00.000Z'] })
+
+/** Lengths after trimming are checked by the service; these bound what it is given. */
+export const Email = Type.String({ minLength: 1, maxLength: 320, description: 'An e-mail address in ASCII, at most 255 characters; surrounding blanks are dropped.', examples: ['jane@example.org'] })
+export const UserName = Type.String({ minLength: 1, maxLength: 200, description: '1 to 32 characters after surrounding blanks are dropped.', examples: ['Jane Doe'] })
+/** 256 characters, each of which may come decomposed into as many as four; the service counts them composed. */
+export const Password = Type.String({ minLength: 1, maxLength: 1024, description: '12 to 256 characters in Unicode normal form C, unless the service asks for other lengths.', examples: ['correct horse battery staple'] })
+
+export const User = Type.Object({
+  id: Uuid,
+  email: Type.String({ examples: ['jane@example.org'] }),
+  name: Type.String({ examples: ['Jane Doe'] }),
+  isActive: Type.Boolean({ description: 'Whether the user may sign in.', examples: [true] }),
+  createdAt: Time,
+  updatedAt: Time,
+  lastLoginAt: NullableTime
+}, { $id: 'User' })
+
+export const Session = Type.Object({
+  id: Uuid,
+  createdAt: Time,
+  lastSeenAt: Time,
+  expiresAt: Type.Unsafe<Date>({ ...Time, description: 'When the session ends unless it is used before.' }),
+  ip: Type.String({ examples: ['192.0.2.7'] }),
+  userAgent: Type.Union([Type.String(), Type.Null()], { examples: ['curl/8.5.0'] }),
+  current: Type.Boolean({ description: 'Whether it is the session of this request.', examples: [true] })
+}, { $id: 'Session' })
+
+/** A role, a type or an action. */
+export const Name = Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$', examples: ['editor'] })
+
+/** Any JSON object. Not Type.Record: its pattern for names stops at line breaks, and what it misses is left out of answers. */
+export const Attributes = Type.Unsafe<Record<string, unknown>>({
+  type: 'object', additionalProperties: true, description: 'A JSON object of at most 16 KiB.', examples: [{ language: 'en' }]
+})
+
+export const Resource = Type.Object({
+  id: Uuid,
+  type: Type.String({ examples: ['document'] }),
+  name: Type.String({ examples: ['Minutes'] }),
+  parentId: Type.Union([Uuid, Type.Null()], { description: 'Null for the root, and where the parent is hidden from you.' }),
+  attributes: Attributes,
+  createdAt: Time,
+  updatedAt: Time,
+  allowedActions: Type.Array(Type.String(), { description: 'Which of its type\'s actions, bar `create`, you may do with it; sorted.', examples: [['edit', 'view']] }),
+  creatableTypes: Type.Array(Type.String(), { description: 'Which types you may create directly under it; sorted.', examples: [['document']] })
+}, { $id: 'Resource' })
+
+export const ResourceType = Type.Object({
+  name: Name,
+  actions: Type.Array(Type.String(), { description: 'All actions, sorted: the five that every type has and its own.', examples: [['create', 'delete', 'edit', 'publish', 'share', 'view']] }),
+  parents: Type.Array(Type.String(), { description: 'The types under which it may stand; sorted.', examples: [['project']] }),
+  creatorRole: Type.Union([Type.String(), Type.Null()], { description: 'The role that its creator is bound to.', examples: ['owner'] })
+}, { $id: 'ResourceType' })
+
+export const Role = Type.Object({
+  name: Name,
+  description: Type.String({ examples: ['See, create and edit'] }),
+  permissions: Type.Array(Type.String(), { description: '`type:action`, sorted; `*` stands for any on either side.', examples: [['*:view', 'document:edit']] }),
+  builtIn: Type.Boolean({ examples: [false] })
+}, { $id: 'Role' })
+
+/** One schema rather than a union: a wrong one is one error. */
+export const SubjectType = Type.Unsafe<'user' | 'group' | 'everyone'>({ type: 'string', enum: ['user', 'group', 'everyone'], examples: ['user'] })
+
+export const Binding = Type.Object({
+  id: Uuid,
+  role: Type.String({ examples: ['editor'] }),
+  subject: Type.Object({
+    type: SubjectType,
+    id: Type.Optional(Type.Union([Uuid, Type.Null()])),
+    name: Type.Optional(Type.Union([Type.String(), Type.Null()]))
+  }, { description: 'Id and name are null for a group that you do not see, and absent for everyone.', examples: [{ type: 'everyone' }] }),
+  resourceId: Type.Union([Uuid, Type.Null()], { description: 'Null for an inherited binding on something that you do not see.' }),
+  expiresAt: NullableTime,
+  createdAt: Time,
+  createdBy: Type.Union([Uuid, Type.Null()], { description: 'The user who made it.' })
+}, { $id: 'Binding' })
+
+export const Member = Type.Object({
+  type: Type.Union([Type.Literal('user'), Type.Literal('group')]),
+  id: Type.Union([Uuid, Type.Null()], { description: 'Null, as is the name, for a group that you do not see.' }),
+  name: Type.Union([Type.String(), Type.Null()], { examples: ['Jane Doe'] })
+}, { $id: 'Member' })
+
+export const Problem = Type.Object({
+  type: Type.String({ description: 'A URI that ends in the code.' }),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String({ description: 'What to do, for people.' }),
+  code: Type.String({ description: 'What happened, for programs; stable.' }),
+  errors: Type.Optional(Type.Array(Type.Object({
+    path: Type.String({ description: 'JSON Pointer to the field in the body or the query.' }),
+    message: Type.String()
+  })))
+}, { $id: 'Problem', description: 'RFC 9457 problem details.' })
+
+/** Registered once with the app; routes refer to them by `reference`. */
+export const sharedSchemas = [User, Session, Resource, ResourceType, Role, Binding, Member, Problem]
+
+/** A reference to a shared schema, so that the OpenAPI document names it once; as a whole response it needs a description. */
+export function reference<T extends TSchema> (schema: T, options: { description?: string } = {}) {
+  return Type.Unsafe<Static<T>>({ $ref: `${schema.$id}#`, ...options })
+}
+
+export const defaultLimit = 20
+
+/** The query of every list. */
+export const PageQuery = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: defaultLimit, description: 'How many items a page has at most.' })),
+  cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'The `nextCursor` of the page before.' }))
+}
+
+export function pageOf<T extends TSchema> (item: T) {
+  return Type.Object({
+    items: Type.Array(item),
+    nextCursor: Type.Union([Type.String(), Type.Null()], { description: 'Null on the last page.' })
+  }, { description: 'A page of the list.' })
+}
+
+/** A response without a body. */
+export const Empty = Type.Null({ description: 'Done.' })
+
+/** The resource in a path. */
+export const ResourceId = Type.Object({ id: Type.String({ description: 'The resource\'s id; `root` stands for the root\'s.', examples: ['root'] }) })
+
+export const SearchText = Type.String({ minLength: 1, maxLength: 100, description: 'Literally, anywhere in the name, whatever its case.', examples: ['minutes'] })

@@ -1,0 +1,99 @@
+/** Accounts: registration, oneself, and their administration. */
+import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import { changePassword } from '../services/authentication.js'
+import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
+import { createUser, listUsers, updateUser, type User as UserRow } from '../services/users.js'
+import { defaultLimit, Email, Empty, PageQuery, pageOf, Password, reference, User, UserName, Uuid } from './schemas.js'
+
+const Id = Type.Object({ id: Type.String({ description: 'The user\'s id.', examples: Uuid['examples'] }) })
+
+export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const isOpen = app.config.registration === 'open'
+
+  app.post('/users', {
+    config: { access: isOpen ? 'public' : { permission: 'user:create' }, errors: ['email-taken', 'overloaded'] },
+    bodyLimit: 16_384,
+    schema: {
+      tags: ['users'],
+      summary: 'Create an account',
+      description: isOpen ? 'Registration is open.' : 'Registration is closed.',
+      body: Type.Object({ email: Email, name: UserName, password: Password }, { additionalProperties: false }),
+      response: {
+        201: { description: 'The account.', headers: { Location: { type: 'string', description: 'The path of the user.' } }, content: { 'application/json': { schema: reference(User) } } }
+      }
+    }
+  }, async (request, reply) => {
+    const user = await createUser(app.prisma, request.body, app.config)
+    return await reply.code(201).header('location', `/users/${user.id}`).send(user)
+  })
+
+  app.get('/users/me', {
+    config: { access: 'authenticated' },
+    schema: { tags: ['users'], summary: 'Oneself', response: { 200: reference(User, { description: 'The account.' }) } }
+  }, async ({ caller }) => caller.user)
+
+  app.patch('/users/me', {
+    config: { access: 'authenticated' },
+    schema: {
+      tags: ['users'],
+      summary: 'Change one\'s name',
+      body: Type.Object({ name: Type.Optional(UserName) }, { additionalProperties: false }),
+      response: { 200: reference(User, { description: 'The account.' }) }
+    }
+  }, async ({ caller, body }) => await updateUser(app.prisma, caller.user.id, body))
+
+  app.put('/users/me/password', {
+    config: { access: 'authenticated', errors: ['invalid-credentials'] },
+    bodyLimit: 16_384,
+    schema: {
+      tags: ['users'],
+      summary: 'Change one\'s password',
+      description: 'Every other session of the user ends.',
+      body: Type.Object({
+        currentPassword: Password,
+        newPassword: Password,
+        endTokens: Type.Optional(Type.Boolean({ description: 'Whether the user\'s access tokens end too. There are no tokens in this version, so it changes nothing.' }))
+      }, { additionalProperties: false }),
+      response: { 204: Empty }
+    }
+  }, async ({ caller, body }, reply) => {
+    await changePassword(app.prisma, { ...body, user: caller.user, sessionId: caller.session.id }, app.config)
+    return await reply.code(204).send(null)
+  })
+
+  app.get('/users', {
+    config: { access: { permission: 'user:view' } },
+    schema: {
+      tags: ['users'],
+      summary: 'List accounts',
+      querystring: Type.Object({
+        ...PageQuery,
+        email: Type.Optional(Type.String({ minLength: 1, maxLength: 320, description: 'The whole address, whatever its case.' })),
+        q: Type.Optional(Type.String({ minLength: 1, maxLength: 100, description: 'Literally, anywhere in the name, whatever its case.' }))
+      }, { additionalProperties: false }),
+      response: { 200: pageOf(reference(User)) }
+    }
+  }, async ({ query: { limit = defaultLimit, cursor, ...filter } }) => {
+    const after = decodeCursor(app.cursorKeys, 'users', cursor)
+    const rows = await listUsers(app.prisma, filter, { after, limit: limit + 1 })
+    return cutPage(rows, limit, ({ id }) => id, (last) => encodeCursor(app.cursorKeys, 'users', last))
+  })
+
+  app.get('/users/:id', {
+    config: { access: { user: 'self-or-view' } },
+    schema: { tags: ['users'], summary: 'One account', description: 'Oneself, or with `user:view` on the root.', params: Id, response: { 200: reference(User, { description: 'The account.' }) } }
+  }, async ({ targetUser }) => targetUser as UserRow)
+
+  app.patch('/users/:id', {
+    config: { access: { user: 'user:edit' }, errors: ['last-owner'] },
+    schema: {
+      tags: ['users'],
+      summary: 'Change an account',
+      description: 'Deactivating ends every session of the user at once.',
+      params: Id,
+      body: Type.Object({ name: Type.Optional(UserName), isActive: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
+      response: { 200: reference(User, { description: 'The account.' }) }
+    }
+  }, async ({ targetUser, body }) => await updateUser(app.prisma, (targetUser as UserRow).id, body))
+}

@@ -1,0 +1,157 @@
+/** Role bindings: giving a subject a role on a resource and everything below it, and taking it back. */
+import { v7 as uuidv7 } from 'uuid'
+import { DomainError, invalidField } from '../errors.js'
+import { Prisma } from '../generated/prisma/client.js'
+import type { Database } from './database.js'
+import { allows, everyoneId, findSeenResource, getAllowedResource, heldOn, rootId } from './decision.js'
+import { requireHeld } from './escalation.js'
+import { changingRights } from './locks.js'
+import { keepingOwners } from './owners.js'
+import { findRole, getRole } from './roles.js'
+import { findUserByEmail, findUserById, type User } from './users.js'
+
+export interface Subject {
+  type: 'user' | 'group' | 'everyone'
+  /** Null, as is the name, for a group that the reader does not see; absent for everyone. */
+  id?: string | null
+  name?: string | null
+}
+
+export interface Binding {
+  id: string
+  role: string
+  subject: Subject
+  /** Null for an inherited binding on something that the reader does not see. */
+  resourceId: string | null
+  expiresAt: Date | null
+  createdAt: Date
+  createdBy: string | null
+}
+
+export interface SubjectReference {
+  type: 'user' | 'group' | 'everyone'
+  id?: string | undefined
+  email?: string | undefined
+}
+
+const lastMoment = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** Bindings as a user may see them, for those rows `b` that `filter` selects. */
+const bindingsFor = (userId: string, filter: Prisma.Sql): Prisma.Sql => {
+  const held = (id: Prisma.Sql) => heldOn(Prisma.sql`${userId}::uuid`, id)
+  const sees = (alias: Prisma.Sql, type: Prisma.Sql) => allows(Prisma.sql`${alias}.permissions`, type, Prisma.sql`'view'`)
+  return Prisma.sql`
+    SELECT b.id, b.role, b.expires_at AS "expiresAt", b.created_at AS "createdAt", b.created_by AS "createdBy",
+      CASE WHEN ${sees(Prisma.sql`there`, Prisma.sql`r.type`)} THEN b.resource_id END AS "resourceId",
+      CASE
+        WHEN b.user_id IS NOT NULL THEN jsonb_build_object('type', 'user', 'id', u.id, 'name', u.name)
+        WHEN b.group_id IS NULL THEN jsonb_build_object('type', 'everyone')
+        WHEN ${sees(Prisma.sql`inside`, Prisma.sql`'group'`)} THEN jsonb_build_object('type', 'group', 'id', g.id, 'name', g.name)
+        ELSE jsonb_build_object('type', 'group', 'id', NULL, 'name', NULL)
+      END AS subject
+    FROM role_bindings b JOIN resources r ON r.id = b.resource_id
+    LEFT JOIN users u ON u.id = b.user_id LEFT JOIN resources g ON g.id = b.group_id
+    CROSS JOIN LATERAL (${held(Prisma.sql`b.resource_id`)}) there
+    CROSS JOIN LATERAL (${held(Prisma.sql`b.group_id`)}) inside
+    WHERE ${filter}`
+}
+
+/**
+ * A page of the bindings on a resource, in the order of their ids, which is that of their making.
+ * @param isInherited whether those on its ancestors, which count here too, are listed as well
+ */
+export async function listBindings (
+  db: Database, userId: string, resourceId: string, isInherited: boolean, { after, limit }: { after?: string | undefined, limit: number }
+): Promise<Binding[]> {
+  const where = isInherited
+    ? Prisma.sql`b.resource_id IN (SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${resourceId}::uuid)`
+    : Prisma.sql`b.resource_id = ${resourceId}::uuid`
+  const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`b.id > ${after}::uuid`
+  return await db.$queryRaw<Binding[]>`${bindingsFor(userId, Prisma.sql`${where} AND ${rest}`)} ORDER BY b.id LIMIT ${limit}`
+}
+
+/**
+ * Binds a role. A binding of the same that has expired gives way.
+ * @throws {DomainError} in this order: invalid-request, unknown-role, unknown-subject, escalation, binding-exists; not-found
+ *   and forbidden when the user has lost the right to share since the guard looked
+ */
+export async function createBinding (
+  db: Database, userId: string, resourceId: string,
+  { role, subject, expiresAt }: { role: string, subject: SubjectReference, expiresAt?: Date | null | undefined }
+): Promise<Binding> {
+  // Neither what no Date holds, such as a leap second, nor what needs a year of five digits.
+  const isPossible = expiresAt == null || (expiresAt.getTime() > Date.now() && expiresAt.getTime() <= lastMoment)
+  if (!isPossible) throw invalidField('/expiresAt', 'must be in the future, and not after the year 9999')
+  const findSubject = subjectFinder(subject)
+  return await changingRights(db, async (tx) => {
+    await getAllowedResource(tx, userId, resourceId, ['share'])
+    const known = await findRole(tx, role)
+    if (known === null) throw new DomainError('unknown-role')
+    const ids = await findSubject(tx, userId)
+    if (ids === null) throw new DomainError('unknown-subject')
+    await requireHeld(tx, userId, resourceId, known.permissions)
+
+    const subjectId = ids.userId ?? ids.groupId ?? everyoneId
+    const same = Prisma.sql`resource_id = ${resourceId}::uuid AND subject_id = ${subjectId}::uuid AND role = ${role}`
+    await tx.$executeRaw`DELETE FROM role_bindings WHERE ${same} AND expires_at <= now()`
+    const [present] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM role_bindings WHERE ${same}`
+    if (present !== undefined) throw new DomainError('binding-exists')
+    const id = uuidv7()
+    await tx.$executeRaw`
+      INSERT INTO role_bindings (id, role, resource_id, user_id, group_id, subject_id, expires_at, created_by)
+      VALUES (${id}::uuid, ${role}, ${resourceId}::uuid, ${ids.userId ?? null}::uuid, ${ids.groupId ?? null}::uuid, ${subjectId}::uuid,
+        ${expiresAt ?? null}::timestamptz, ${userId}::uuid)`
+    const [binding] = await tx.$queryRaw<Binding[]>(bindingsFor(userId, Prisma.sql`b.id = ${id}::uuid`))
+    return binding as Binding
+  })
+}
+
+/**
+ * Takes a binding back.
+ * @throws {DomainError} in this order: not-found (no such binding on this very resource), escalation, last-owner
+ */
+export async function deleteBinding (db: Database, userId: string, resourceId: string, id: string): Promise<void> {
+  await changingRights(db, async (tx) => {
+    await getAllowedResource(tx, userId, resourceId, ['share'])
+    const [binding] = await tx.$queryRaw<Array<{ role: string }>>`
+      SELECT role FROM role_bindings WHERE id = ${id}::uuid AND resource_id = ${resourceId}::uuid`
+    if (binding === undefined) throw new DomainError('not-found')
+    await requireHeld(tx, userId, resourceId, (await getRole(tx, binding.role)).permissions)
+    await keepingOwners(tx, Prisma.sql`SELECT ${resourceId}::uuid`, async () =>
+      await tx.$executeRaw`DELETE FROM role_bindings WHERE id = ${id}::uuid`)
+  })
+}
+
+/** Binds a user to `owner` on the root for good, whoever asks: for `npm run create-admin`. */
+export async function makeOwnerOfRoot (db: Database, userId: string): Promise<void> {
+  await changingRights(db, async (tx) => {
+    await tx.$executeRaw`
+      INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id)
+      VALUES (${uuidv7()}::uuid, 'owner', ${rootId}::uuid, ${userId}::uuid, ${userId}::uuid)
+      ON CONFLICT (resource_id, subject_id, role) DO UPDATE SET expires_at = NULL`
+  })
+}
+
+/** What a subject is named by. */
+const subjectShapes = {
+  user: 'needs an id or an email, not both, for a user',
+  group: 'needs an id, and no email, for a group',
+  everyone: 'takes neither id nor email for everyone'
+}
+
+/**
+ * How to find a subject, for its reader; null when there is no such active user, or no such group that the reader sees.
+ * @throws {DomainError} invalid-request when it is not named as its type asks for
+ */
+function subjectFinder (
+  { type, id, email }: SubjectReference
+): (tx: Database, readerId: string) => Promise<{ userId?: string, groupId?: string } | null> {
+  if (type === 'everyone' && id === undefined && email === undefined) return async () => ({})
+  if (type === 'group' && id !== undefined && email === undefined) {
+    return async (tx, readerId) => (await findSeenResource(tx, readerId, id))?.type === 'group' ? { groupId: id } : null
+  }
+  const asUser = (user: User | null) => user?.isActive === true ? { userId: user.id } : null
+  if (type === 'user' && id !== undefined && email === undefined) return async (tx) => asUser(await findUserById(tx, id))
+  if (type === 'user' && id === undefined && email !== undefined) return async (tx) => asUser(await findUserByEmail(tx, email))
+  throw invalidField('/subject', subjectShapes[type])
+}

@@ -1,0 +1,150 @@
+/**
+ * The decision: who may do what on which thing. It stands here once, as SQL, and the guard, lists and everything that
+ * asks about access are made of these pieces (contract §5).
+ */
+import { DomainError } from '../errors.js'
+import { Prisma } from '../generated/prisma/client.js'
+import type { Database } from './database.js'
+
+type Sql = Prisma.Sql
+
+export const rootId = '00000000-0000-0000-0000-000000000000'
+/** The subject that every signed-in user is. */
+export const everyoneId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+
+/** The actions that every type has. */
+export const standardActions = ['view', 'create', 'edit', 'delete', 'share'] as const
+export type StandardAction = typeof standardActions[number]
+
+/** All actions of the type `t`. */
+export const actionsOfType = Prisma.sql`(ARRAY['view', 'create', 'edit', 'delete', 'share'] || t.own_actions)`
+
+/** The ids under which a user may be bound to a role: the user, every group around them at any depth, and everyone. */
+export const subjectsOf = (userId: Sql): Sql => Prisma.sql`
+  SELECT ${userId} UNION ALL SELECT ${everyoneId}::uuid UNION ALL
+  SELECT around_.group_id FROM group_members member_ JOIN group_closure around_ ON around_.member_group_id = member_.group_id
+  WHERE member_.user_id = ${userId}`
+
+/** Whether the binding in the table `alias` still counts. */
+export const isUnexpired = (alias: Sql): Sql => Prisma.sql`(${alias}.expires_at IS NULL OR ${alias}.expires_at > now())`
+
+/**
+ * A subquery of one row: `permissions` that a user holds on a resource as `type:action`, and those of them, `above`, that
+ * come from its ancestors and so hold on its parent too. Its tables have names of their own, so that `resourceId` can be
+ * a column of the statement around it.
+ */
+export const heldOn = (userId: Sql, resourceId: Sql): Sql => Prisma.sql`
+  SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions,
+    coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action) FILTER (WHERE closure_.distance > 0), '{}') AS above
+  FROM resource_closure closure_ JOIN role_bindings binding_ ON binding_.resource_id = closure_.ancestor_id
+  JOIN role_permissions permission_ ON permission_.role = binding_.role
+  WHERE closure_.descendant_id = ${resourceId} AND ${isUnexpired(Prisma.sql`binding_`)} AND binding_.subject_id IN (${subjectsOf(userId)})`
+
+/** Whether `permissions` allow an action on a type: exactly, or by a wildcard on either side. */
+export const allows = (permissions: Sql, type: Sql, action: Sql): Sql => Prisma.sql`
+  ${permissions} && ARRAY[${type} || ':' || ${action}, ${type} || ':*', '*:' || ${action}, '*:*']`
+
+const view = Prisma.sql`'view'`
+
+/** Whether a user sees `r` of type `r.type`, given `held` of it. */
+export const isSeen = allows(Prisma.sql`held.permissions`, Prisma.sql`r.type`, view)
+
+/** A resource as its reader may see it. */
+export interface Resource {
+  id: string
+  type: string
+  name: string
+  /** Null for the root, and where the parent is hidden from the reader. */
+  parentId: string | null
+  attributes: Record<string, unknown>
+  createdAt: Date
+  updatedAt: Date
+  /** Sorted; without `create`. */
+  allowedActions: string[]
+  creatableTypes: string[]
+  version: number
+}
+
+/**
+ * The columns of a `Resource` for the tables of `seenResources`. "C" collation: the order is that of the names' bytes,
+ * the same on every server.
+ */
+const resourceColumns = Prisma.sql`
+  r.id, r.type, r.name, r.attributes, r.version, r.created_at AS "createdAt", r.updated_at AS "updatedAt",
+  CASE WHEN ${allows(Prisma.sql`held.above`, Prisma.sql`parent.type`, view)} THEN r.parent_id END AS "parentId",
+  ARRAY(SELECT action FROM unnest(${actionsOfType}) action
+    WHERE ${isSeen} AND action <> 'create' AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`r.type`, Prisma.sql`action`)}
+    ORDER BY action COLLATE "C") AS "allowedActions",
+  ARRAY(SELECT child.type::text FROM resource_type_parents child
+    WHERE ${isSeen} AND child.parent = r.type AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`child.type`, Prisma.sql`'create'`)}
+    ORDER BY child.type COLLATE "C") AS "creatableTypes"`
+
+/** The resources with the ids that `ids` selects, as the user may see them. */
+const resourcesFor = (userId: string, ids: Sql, filter: Sql): Sql => Prisma.sql`
+  SELECT ${resourceColumns} FROM resources r JOIN resource_types t ON t.name = r.type
+  LEFT JOIN resources parent ON parent.id = r.parent_id
+  CROSS JOIN LATERAL (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`r.id`)}) held
+  WHERE r.id IN (${ids}) AND ${filter} ORDER BY r.id`
+
+/** The resources with the ids that `ids` selects and that the user sees, in the order of their ids. */
+export const seenResources = (userId: string, ids: Sql): Sql => resourcesFor(userId, ids, isSeen)
+
+/**
+ * Decides about one resource and loads it, in one statement, the same whether it is hidden or absent.
+ * @param userId of an active user
+ * @returns null when the user does not see it (404); otherwise what they may do is in `allowedActions`
+ */
+export async function findSeenResource (db: Database, userId: string, id: string): Promise<Resource | null> {
+  const [resource] = await db.$queryRaw<Resource[]>(seenResources(userId, Prisma.sql`${id}::uuid`))
+  return resource ?? null
+}
+
+/** Loads a resource for whoever has just made or changed it, and may do that without seeing it. */
+export async function getResource (db: Database, userId: string, id: string): Promise<Resource> {
+  const [resource] = await db.$queryRaw<Resource[]>(resourcesFor(userId, Prisma.sql`${id}::uuid`, Prisma.sql`TRUE`))
+  if (resource === undefined) throw new DomainError('not-found')
+  return resource
+}
+
+/**
+ * Decides about a resource that a body refers to, by the same rule as the guard does about that in the path.
+ * @throws {DomainError} not-found when the user does not see it
+ */
+export async function getSeenResource (db: Database, userId: string, id: string): Promise<Resource> {
+  const resource = await findSeenResource(db, userId, id)
+  if (resource === null) throw new DomainError('not-found')
+  return resource
+}
+
+/**
+ * Looks again at what the guard has let through, for a change that must not come after the thing or the right to it has
+ * gone: to be called while locks keep both as they are.
+ * @throws {DomainError} not-found, forbidden
+ */
+export async function getAllowedResource (tx: Database, userId: string, id: string, actions: readonly StandardAction[]): Promise<Resource> {
+  const resource = await getSeenResource(tx, userId, id)
+  if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
+  return resource
+}
+
+/** Which of some permissions on the root a user holds, for what is administered there: users, roles, types. */
+export async function findRootPermissions (db: Database, userId: string, permissions: readonly string[]): Promise<Set<string>> {
+  const rows = await db.$queryRaw<Array<{ permission: string }>>`
+    SELECT wanted.permission FROM unnest(${permissions}::text[]) wanted(permission)
+    CROSS JOIN (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`${rootId}::uuid`)}) held
+    WHERE ${allows(Prisma.sql`held.permissions`, Prisma.sql`split_part(wanted.permission, ':', 1)`, Prisma.sql`split_part(wanted.permission, ':', 2)`)}`
+  return new Set(rows.map(({ permission }) => permission))
+}
+
+/**
+ * Those of some permissions that a user does not hold on a resource; the root of every rule against escalation. A wildcard
+ * counts as held only through a wildcard.
+ * @param permissions a subquery of `type`, `action`
+ */
+export async function findNotHeld (db: Database, userId: string, resourceId: string, permissions: Sql): Promise<string[]> {
+  const rows = await db.$queryRaw<Array<{ permission: string }>>`
+    SELECT DISTINCT wanted.type || ':' || wanted.action AS permission FROM (${permissions}) wanted
+    CROSS JOIN (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`${resourceId}::uuid`)}) held
+    WHERE NOT (${allows(Prisma.sql`held.permissions`, Prisma.sql`wanted.type`, Prisma.sql`wanted.action`)})`
+  return rows.map(({ permission }) => permission)
+}

@@ -1,0 +1,68 @@
+/** Groups: who is in them. A group is a resource; its members are users and other groups. */
+import { v7 as uuidv7 } from 'uuid'
+import { DomainError } from '../errors.js'
+import { Prisma } from '../generated/prisma/client.js'
+import type { Database } from './database.js'
+import { allows, findSeenResource, getAllowedResource, heldOn } from './decision.js'
+import { changingRights } from './locks.js'
+import { keepingOwners, ownedThrough } from './owners.js'
+import { findUserById } from './users.js'
+
+export interface Member {
+  type: 'user' | 'group'
+  /** Null, as is the name, for a group that the reader does not see. */
+  id: string | null
+  name: string | null
+}
+
+/** A page of the direct members of a group, in the order in which they were added; `key` is their place in it. */
+export async function listMembers (
+  db: Database, userId: string, groupId: string, { after, limit }: { after?: string | undefined, limit: number }
+): Promise<Array<Member & { key: string }>> {
+  const isSeen = allows(Prisma.sql`held.permissions`, Prisma.sql`'group'`, Prisma.sql`'view'`)
+  const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`m.id > ${after}::uuid`
+  return await db.$queryRaw<Array<Member & { key: string }>>`
+    SELECT m.id AS key, CASE WHEN m.user_id IS NULL THEN 'group' ELSE 'user' END AS type,
+      CASE WHEN m.user_id IS NOT NULL THEN u.id WHEN ${isSeen} THEN g.id END AS id,
+      CASE WHEN m.user_id IS NOT NULL THEN u.name WHEN ${isSeen} THEN g.name END AS name
+    FROM group_members m LEFT JOIN users u ON u.id = m.user_id LEFT JOIN resources g ON g.id = m.member_group_id
+    CROSS JOIN LATERAL (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`m.member_group_id`)}) held
+    WHERE m.group_id = ${groupId}::uuid AND ${rest} ORDER BY m.id LIMIT ${limit}`
+}
+
+/**
+ * Adds a user or a group to a group; adding one twice changes nothing.
+ * @throws {DomainError} not-found for a member that is absent, or a group that the caller does not see; cycle;
+ *   not-found and forbidden when the caller has lost the right to edit the group since the guard looked
+ */
+export async function addMember (db: Database, callerId: string, groupId: string, memberId: string): Promise<void> {
+  await changingRights(db, async (tx) => {
+    await getAllowedResource(tx, callerId, groupId, ['edit'])
+    const column = await columnOf(tx, callerId, memberId)
+    const [present] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM group_members WHERE group_id = ${groupId}::uuid AND ${column} = ${memberId}::uuid`
+    if (present !== undefined) return
+    const [cycle] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM group_closure WHERE group_id = ${memberId}::uuid AND member_group_id = ${groupId}::uuid`
+    if (cycle !== undefined) throw new DomainError('cycle')
+    await tx.$executeRaw`INSERT INTO group_members (id, group_id, ${column}) VALUES (${uuidv7()}::uuid, ${groupId}::uuid, ${memberId}::uuid)`
+  })
+}
+
+/** @throws {DomainError} not-found for one who is no member, or a group that the caller does not see; last-owner */
+export async function removeMember (db: Database, callerId: string, groupId: string, memberId: string): Promise<void> {
+  await changingRights(db, async (tx) => {
+    await getAllowedResource(tx, callerId, groupId, ['edit'])
+    const column = await columnOf(tx, callerId, memberId)
+    await keepingOwners(tx, ownedThrough(Prisma.sql`SELECT ${groupId}::uuid`), async () => {
+      const count = await tx.$executeRaw`DELETE FROM group_members WHERE group_id = ${groupId}::uuid AND ${column} = ${memberId}::uuid`
+      if (count === 0) throw new DomainError('not-found')
+    })
+  })
+}
+
+/** The column of group_members for a user, or for a group that the caller sees. */
+async function columnOf (tx: Database, callerId: string, memberId: string): Promise<Prisma.Sql> {
+  if (await findUserById(tx, memberId) !== null) return Prisma.sql`user_id`
+  const group = await findSeenResource(tx, callerId, memberId)
+  if (group?.type !== 'group') throw new DomainError('not-found')
+  return Prisma.sql`member_group_id`
+}

@@ -1,0 +1,158 @@
+/** Resources: creating, listing and changing them. Moving and deleting stand in tree.ts. */
+import { v7 as uuidv7 } from 'uuid'
+import { DomainError, invalidField } from '../errors.js'
+import { Prisma } from '../generated/prisma/client.js'
+import type { Database } from './database.js'
+import {
+  actionsOfType, findNotHeld, getResource, getSeenResource, heldOn, isSeen, isUnexpired, type Resource, rootId, seenResources, subjectsOf
+} from './decision.js'
+import { addingToTree } from './locks.js'
+
+const mostAttributeBytes = 16_384
+/** PostgreSQL refuses JSON that is nested too deeply for its stack; nobody means to store that. */
+const mostAttributeLevels = 64
+export const deepest = 32
+
+export type Attributes = Record<string, unknown>
+
+/**
+ * Creates a resource under a parent and binds its creator to the type's creator role.
+ * @throws {DomainError} in this order: invalid-request, unknown-type, not-found (parent), forbidden, invalid-parent, too-deep
+ */
+export async function createResource (
+  db: Database, userId: string,
+  { type, name, parentId = rootId, attributes = {} }: { type: string, name: string, parentId?: string | undefined, attributes?: Attributes | undefined }
+): Promise<Resource> {
+  checkAttributes(attributes)
+  return await addingToTree(db, async (tx) => {
+    const kind = await findType(tx, type)
+    if (kind === null) throw new DomainError('unknown-type')
+    const parent = await getSeenResource(tx, userId, parentId)
+    const missing = await findNotHeld(tx, userId, parentId, Prisma.sql`SELECT ${type} AS type, 'create' AS action`)
+    if (missing.length > 0) throw new DomainError('forbidden')
+    if (!kind.parents.includes(parent.type)) throw new DomainError('invalid-parent')
+    if (await depthOf(tx, parentId) >= deepest) throw new DomainError('too-deep')
+
+    const id = uuidv7()
+    await tx.$executeRaw`
+      INSERT INTO resources (id, type, name, parent_id, attributes) VALUES (${id}::uuid, ${type}, ${name}, ${parentId}::uuid, ${JSON.stringify(attributes)}::jsonb)`
+    if (kind.creatorRole !== null) {
+      await tx.$executeRaw`
+        INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id, created_by)
+        VALUES (${uuidv7()}::uuid, ${kind.creatorRole}, ${id}::uuid, ${userId}::uuid, ${userId}::uuid, ${userId}::uuid)`
+    }
+    return await getResource(tx, userId, id)
+  })
+}
+
+/** A type as far as the tree needs it, locked against change until the transaction ends. */
+export async function findType (tx: Database, name: string): Promise<{ creatorRole: string | null, parents: string[] } | null> {
+  // By itself: a statement that waits for a lock goes on with the parents that it saw before.
+  await tx.$executeRaw`SELECT 1 FROM resource_types WHERE name = ${name} FOR SHARE`
+  const [type] = await tx.$queryRaw<Array<{ creatorRole: string | null, parents: string[] }>>`
+    SELECT creator_role AS "creatorRole", ARRAY(SELECT parent::text FROM resource_type_parents WHERE type = t.name) AS parents
+    FROM resource_types t WHERE name = ${name}`
+  return type ?? null
+}
+
+/** Levels below the root. */
+export async function depthOf (tx: Database, id: string): Promise<number> {
+  const [row] = await tx.$queryRaw<Array<{ distance: number }>>`
+    SELECT distance FROM resource_closure WHERE ancestor_id = ${rootId}::uuid AND descendant_id = ${id}::uuid`
+  return Number(row?.distance)
+}
+
+/**
+ * Changes a resource that the guard has let through; `attributes` are replaced as a whole.
+ * @param ifMatch versions that the client knows, one of which must be the present one; undefined: any
+ * @throws {DomainError} invalid-request, not-found, precondition-failed
+ */
+export async function updateResource (
+  db: Database, userId: string, id: string,
+  { name, attributes }: { name?: string | undefined, attributes?: Attributes | undefined }, ifMatch?: readonly number[]
+): Promise<Resource> {
+  checkAttributes(attributes)
+  const json = attributes === undefined ? null : JSON.stringify(attributes)
+  return await addingToTree(db, async (tx) => {
+    const [present] = await tx.$queryRaw<Array<{ version: number }>>`SELECT version FROM resources WHERE id = ${id}::uuid FOR NO KEY UPDATE`
+    if (present === undefined) throw new DomainError('not-found')
+    if (ifMatch !== undefined && !ifMatch.includes(present.version)) throw new DomainError('precondition-failed')
+    await tx.$executeRaw`
+      UPDATE resources SET name = coalesce(${name ?? null}, name), attributes = coalesce(${json}::jsonb, attributes),
+        version = version + 1, updated_at = now()
+      WHERE id = ${id}::uuid`
+    return await getResource(tx, userId, id)
+  })
+}
+
+export interface ResourceFilter {
+  type?: string | undefined
+  parentId?: string | undefined
+  /** The action that the user may do; default `view`. */
+  action?: string | undefined
+  /** Literally, anywhere in the name, whatever its case. */
+  q?: string | undefined
+}
+
+/**
+ * A page of the resources that a user sees and on which they may do an action, in the order of their ids.
+ *
+ * From each binding that grants the action, the first few below it are taken in order and merged, so a page costs the
+ * same at the start and at the end, for someone who sees little and for someone who sees all. Under one parent, its
+ * children are walked instead.
+ * @param page `after`: the last id of the page before; `limit`: how many
+ */
+export async function listResources (
+  db: Database, userId: string, { type, parentId, action = 'view', q }: ResourceFilter, { after, limit }: { after?: string | undefined, limit: number }
+): Promise<Resource[]> {
+  const user = Prisma.sql`${userId}::uuid`
+  const all = (...conditions: Array<Prisma.Sql | undefined>) => Prisma.join(conditions.filter((condition) => condition !== undefined), ' AND ')
+  const isAfter = (id: Prisma.Sql) => after === undefined ? undefined : Prisma.sql`${id} > ${after}::uuid`
+  const matches = all(
+    // What lies below a binding that grants the action may be hidden all the same; below one that grants `view` it is not.
+    action === 'view' ? undefined : Prisma.sql`EXISTS (SELECT FROM (${heldOn(user, Prisma.sql`r.id`)}) held WHERE ${isSeen})`,
+    type === undefined ? undefined : Prisma.sql`r.type = ${type}`,
+    q === undefined ? undefined : Prisma.sql`position(lower(${q}) IN lower(r.name)) > 0`,
+    Prisma.sql`${action} = ANY ${actionsOfType}`)
+  const tables = Prisma.sql`resources r JOIN resource_types t ON t.name = r.type`
+
+  const below = (isOfType: Prisma.Sql) => Prisma.sql`(
+    SELECT r.id FROM resource_closure c JOIN ${tables} ON r.id = c.descendant_id
+    WHERE ${all(Prisma.sql`c.ancestor_id = bound.resource_id`, isOfType, isAfter(Prisma.sql`c.descendant_id`), matches)}
+    ORDER BY c.descendant_id LIMIT ${limit})`
+  const anywhere = type === undefined
+    ? Prisma.sql`${below(Prisma.sql`bound.type = '*'`)} UNION ALL ${below(Prisma.sql`bound.type <> '*' AND c.type = bound.type`)}`
+    : below(Prisma.sql`bound.type IN (${type}, '*') AND c.type = ${type}`)
+  const isChild = all(Prisma.sql`r.parent_id = ${parentId ?? null}::uuid AND bound.type IN (r.type, '*')`, isAfter(Prisma.sql`r.id`), matches)
+  const underParent = Prisma.sql`
+    (SELECT r.id FROM ${tables}
+      WHERE EXISTS (SELECT FROM resource_closure c WHERE c.ancestor_id = bound.resource_id AND c.descendant_id = ${parentId ?? null}::uuid)
+        AND ${isChild} ORDER BY r.id LIMIT ${limit})
+    UNION ALL (SELECT r.id FROM ${tables} WHERE r.id = bound.resource_id AND ${isChild})`
+
+  return await db.$queryRaw<Resource[]>(seenResources(userId, Prisma.sql`
+    SELECT DISTINCT found.id FROM (
+      SELECT DISTINCT b.resource_id, p.type FROM role_bindings b JOIN role_permissions p ON p.role = b.role
+      WHERE b.subject_id IN (${subjectsOf(user)}) AND ${isUnexpired(Prisma.sql`b`)} AND p.action IN (${action}, '*')) bound
+    CROSS JOIN LATERAL (${parentId === undefined ? anywhere : underParent}) found
+    ORDER BY found.id LIMIT ${limit}`))
+}
+
+/** @throws {DomainError} invalid-request */
+function checkAttributes (attributes: Attributes | undefined): void {
+  if (attributes === undefined) return
+  const waiting: Array<[unknown, number]> = [[attributes, 1]]
+  // PostgreSQL writes 1e300 out in full, and would so read megabytes where a client sent a few bytes.
+  let digits = 0
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const [value, level] = next
+    if (level > mostAttributeLevels) throw invalidField('/attributes', `must be nested at most ${mostAttributeLevels} levels deep`)
+    if (typeof value === 'number') {
+      // JSON can spell numbers that no double holds; they would be stored as null.
+      if (!Number.isFinite(value)) throw invalidField('/attributes', 'must not contain a number out of range')
+      digits += Math.abs(Number(/e(.*)/.exec(String(value))?.[1] ?? 0))
+    }
+    if (typeof value === 'object' && value !== null) waiting.push(...Object.values(value).map((child): [unknown, number] => [child, level + 1]))
+  }
+  if (Buffer.byteLength(JSON.stringify(attributes)) + digits > mostAttributeBytes) throw invalidField('/attributes', 'must be at most 16 KiB of JSON')
+}

@@ -1,0 +1,144 @@
+/**
+ * Sessions in the database, from the first row to the last. The row is the session: what ends it deletes it, and
+ * nothing but a login makes one, so a request in flight can never bring an ended session back.
+ */
+import { createHash } from 'node:crypto'
+import { v7 as uuidv7 } from 'uuid'
+import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
+import { type Database, inTransaction } from './database.js'
+import { type User, userColumns } from './users.js'
+
+/** A session as the API shows it; `expiresAt` is when it ends unless it is used before. */
+export interface Session {
+  id: string
+  createdAt: Date
+  lastSeenAt: Date
+  expiresAt: Date
+  ip: string
+  userAgent: string | null
+}
+
+/** Who is asking, as the database knew it at this request. */
+export interface Identity {
+  user: User
+  session: Session
+}
+
+/** How long a session lives; milliseconds. */
+export interface SessionLifetimes {
+  sessionIdleMs: number
+  sessionMaxMs: number
+}
+
+/** Longest cut of a User-Agent header that is kept. */
+const longestUserAgent = 512
+const minute = 60_000
+
+const sessionColumns = Prisma.sql`s.id AS "sessionId", s.created_at AS "sessionCreatedAt", s.last_seen_at AS "lastSeenAt",
+  s.expires_at AS "expiresAt", s.ip, s.user_agent AS "userAgent"`
+
+const interval = (ms: number) => Prisma.sql`make_interval(secs => ${ms / 1000}::double precision)`
+
+/** What is stored of the id in the cookie. It has 192 random bits, so a plain hash cannot be reversed (ASVS 6.5.2). */
+export function hashSessionSecret (secret: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(createHash('sha256').update(secret).digest())
+}
+
+/**
+ * Starts a session for a user who has just proved who they are.
+ * @param input `secret`: the id that goes into the cookie; `ip`, `userAgent`: where it comes from
+ * @param settings `sessionMaxPerUser`: beyond it the least recently seen sessions of the user end
+ */
+export async function startSession (
+  db: Database,
+  input: { userId: string, secret: string, ip: string, userAgent: string | undefined },
+  settings: SessionLifetimes & { sessionMaxPerUser: number }
+): Promise<Session> {
+  return await inTransaction(db, async (tx) => {
+    const [session] = await tx.$queryRaw<Session[]>`
+      INSERT INTO sessions (id, secret_hash, user_id, created_at, last_seen_at, expires_at, absolute_expires_at, ip, user_agent)
+      VALUES (${uuidv7()}::uuid, ${hashSessionSecret(input.secret)}, ${input.userId}::uuid, now(), now(),
+        now() + least(${interval(settings.sessionIdleMs)}, ${interval(settings.sessionMaxMs)}), now() + ${interval(settings.sessionMaxMs)},
+        ${input.ip}, ${input.userAgent?.slice(0, longestUserAgent)})
+      RETURNING id, created_at AS "createdAt", last_seen_at AS "lastSeenAt", expires_at AS "expiresAt", ip, user_agent AS "userAgent"`
+    await tx.$executeRaw`
+      DELETE FROM sessions WHERE id IN (
+        SELECT id FROM sessions WHERE user_id = ${input.userId}::uuid AND id <> ${session?.id}::uuid
+        ORDER BY (expires_at > now()) DESC, last_seen_at DESC, id DESC OFFSET ${settings.sessionMaxPerUser - 1})`
+    return session as Session
+  })
+}
+
+type IdentityRow = User & Omit<Session, 'id' | 'createdAt'> & {
+  sessionId: string
+  sessionCreatedAt: Date
+  data: Record<string, unknown>
+  isTouchDue: boolean
+}
+
+/**
+ * Finds the live session for the id in a cookie together with its user, in one statement; null when there is none.
+ * Once a minute, or once a tenth of the idle time where that is shorter, it also moves the session's end on.
+ */
+export async function findIdentity (
+  db: Database, secret: string, lifetimes: SessionLifetimes
+): Promise<{ identity: Identity, data: Record<string, unknown> } | null> {
+  const touchAfter = interval(Math.min(minute, lifetimes.sessionIdleMs / 10))
+  const [row] = await db.$queryRaw<IdentityRow[]>`
+    SELECT ${userColumns}, ${sessionColumns}, s.data,
+      s.last_seen_at <= now() - ${touchAfter} AS "isTouchDue"
+    FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.secret_hash = ${hashSessionSecret(secret)} AND s.expires_at > now() AND u.is_active`
+  if (row === undefined) return null
+  const { sessionId, sessionCreatedAt, lastSeenAt, expiresAt, ip, userAgent, data, isTouchDue, ...user } = row
+  const session = { id: sessionId, createdAt: sessionCreatedAt, lastSeenAt, expiresAt, ip, userAgent }
+  if (isTouchDue) Object.assign(session, await touchSession(db, sessionId, lifetimes))
+  return { identity: { user, session }, data }
+}
+
+/** Notes that a live session was used now. Of many requests at once, one finds something to write. */
+async function touchSession (db: Database, id: string, lifetimes: SessionLifetimes): Promise<Partial<Session>> {
+  const [touched] = await db.$queryRaw<Array<Pick<Session, 'lastSeenAt' | 'expiresAt'>>>`
+    UPDATE sessions SET last_seen_at = now(), expires_at = least(now() + ${interval(lifetimes.sessionIdleMs)}, absolute_expires_at)
+    WHERE id = ${id}::uuid AND expires_at > now()
+      AND last_seen_at <= now() - ${interval(Math.min(minute, lifetimes.sessionIdleMs / 10))}
+    RETURNING last_seen_at AS "lastSeenAt", expires_at AS "expiresAt"`
+  return touched ?? {}
+}
+
+/** Stores what an application keeps in a session. It changes a row that is there and never makes one. */
+export async function saveSessionData (db: Database, secret: string, data: Prisma.InputJsonObject): Promise<void> {
+  await db.session.updateMany({ where: { secretHash: hashSessionSecret(secret) }, data: { data } })
+}
+
+/** Ends the session with this id in its cookie; nothing happens when there is none. */
+export async function endSessionBySecret (db: Database, secret: string): Promise<void> {
+  await db.session.deleteMany({ where: { secretHash: hashSessionSecret(secret) } })
+}
+
+/** Ends every session of a user but one. */
+export async function endOtherSessions (db: Database, userId: string, keptId: string): Promise<void> {
+  await db.session.deleteMany({ where: { userId, NOT: { id: keptId } } })
+}
+
+/** Any number that no other part of the product uses for an advisory lock. */
+const cleanupLock = 7_283_001
+
+/**
+ * Removes sessions that have ended by themselves, a small batch at a time so that no request waits for it.
+ * @returns how many rows went; 0 also while another instance is at it
+ */
+export async function removeExpiredSessions (db: PrismaClient, batchSize = 500): Promise<number> {
+  let removed = 0
+  for (;;) {
+    const count = await db.$transaction(async (tx) => {
+      const [lock] = await tx.$queryRaw<Array<{ isOurs: boolean }>>`SELECT pg_try_advisory_xact_lock(${cleanupLock}) AS "isOurs"`
+      if (lock?.isOurs !== true) return 0
+      return await tx.$executeRaw`
+        DELETE FROM sessions WHERE id IN (
+          SELECT id FROM sessions WHERE expires_at <= now() ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)`
+    })
+    removed += count
+    if (count < batchSize) return removed
+  }
+}

@@ -1,0 +1,84 @@
+/** Moving and deleting what others stand below. */
+import { DomainError } from '../errors.js'
+import { Prisma } from '../generated/prisma/client.js'
+import type { Database } from './database.js'
+import { actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, isUnexpired, type Resource, rootId } from './decision.js'
+import { changingTree } from './locks.js'
+import { keepingOwners, ownedThrough } from './owners.js'
+import { deepest, depthOf, findType } from './resources.js'
+
+const below = (id: string): Prisma.Sql => Prisma.sql`SELECT descendant_id FROM resource_closure WHERE ancestor_id = ${id}::uuid`
+const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${id}::uuid`
+
+/**
+ * Moves a resource, with all below it, under another parent.
+ * @param id of a resource that the guard has let through: the user may edit and share it
+ * @throws {DomainError} in this order: not-found and forbidden (lost since), not-found (parent), forbidden, escalation, built-in, cycle, invalid-parent, too-deep
+ */
+export async function moveResource (db: Database, userId: string, id: string, parentId: string): Promise<Resource> {
+  return await changingTree(db, async (tx) => {
+    const resource = await getAllowedResource(tx, userId, id, ['edit', 'share'])
+    const parent = await getSeenResource(tx, userId, parentId)
+    const missing = await findNotHeld(tx, userId, parentId, Prisma.sql`SELECT ${resource.type} AS type, 'create' AS action`)
+    if (missing.length > 0) throw new DomainError('forbidden')
+    const gained = await findNotHeld(tx, userId, id, gainedByMove(id, parentId))
+    if (gained.length > 0) throw new DomainError('escalation')
+    if (id === rootId) throw new DomainError('built-in')
+
+    const [shape] = await tx.$queryRaw<Array<{ isInside: boolean, height: number, oldParentId: string }>>`
+      SELECT ${parentId}::uuid IN (${below(id)}) AS "isInside", (SELECT parent_id FROM resources WHERE id = ${id}::uuid) AS "oldParentId",
+        (SELECT max(distance) FROM resource_closure WHERE ancestor_id = ${id}::uuid)::int AS height`
+    if (shape?.isInside !== false) throw new DomainError('cycle')
+    if (!(await findType(tx, resource.type))?.parents.includes(parent.type)) throw new DomainError('invalid-parent')
+    if (await depthOf(tx, parentId) + 1 + shape.height > deepest) throw new DomainError('too-deep')
+    if (shape.oldParentId !== parentId) {
+      await tx.$executeRaw`
+        UPDATE resources SET parent_id = ${parentId}::uuid, version = version + 1, updated_at = now() WHERE id = ${id}::uuid`
+    }
+    return await getResource(tx, userId, id)
+  })
+}
+
+/**
+ * What somebody may do with the moved resources in their new place and could not before: the bindings on the new
+ * ancestors begin to count for them, as if the mover had made each of them there. So the mover must hold it, or a move
+ * into one's own organization would make an editor an owner. What the same subject could do before, and for as long, is
+ * not given by the move.
+ */
+const gainedByMove = (id: string, parentId: string): Prisma.Sql => Prisma.sql`
+  WITH moved AS (SELECT DISTINCT r.type FROM resources r WHERE r.id IN (${below(id)})),
+  possible AS (
+    SELECT t.name AS type, action FROM resource_types t, unnest(${actionsOfType}) action
+    WHERE t.name IN (SELECT type FROM moved) AND action <> 'create'
+    UNION SELECT child.type, 'create' FROM resource_type_parents child WHERE child.parent IN (SELECT type FROM moved)),
+  granted AS (
+    SELECT b.subject_id, b.expires_at, p.type, p.action, b.resource_id IN (${above(id)}) AS is_old
+    FROM role_bindings b JOIN role_permissions p ON p.role = b.role
+    WHERE ${isUnexpired(Prisma.sql`b`)} AND b.resource_id IN (${above(parentId)} UNION ${above(id)}))
+  SELECT possible.type, possible.action FROM possible JOIN granted arriving
+    ON NOT arriving.is_old AND arriving.type IN (possible.type, '*') AND arriving.action IN (possible.action, '*')
+  WHERE NOT EXISTS (
+    SELECT FROM granted held WHERE held.is_old AND held.subject_id = arriving.subject_id
+      AND (held.expires_at IS NULL OR held.expires_at >= arriving.expires_at)
+      AND held.type IN (possible.type, '*') AND held.action IN (possible.action, '*'))`
+
+/**
+ * Deletes a resource that the guard has let through, and with `isRecursive` all below it, for which the user must hold
+ * `delete` for each type there.
+ * @throws {DomainError} not-found (gone since), forbidden, built-in, has-children, last-owner
+ */
+export async function deleteResource (db: Database, userId: string, id: string, isRecursive: boolean): Promise<void> {
+  await changingTree(db, async (tx) => {
+    await getAllowedResource(tx, userId, id, ['delete'])
+    if (isRecursive) {
+      const missing = await findNotHeld(tx, userId, id, Prisma.sql`
+        SELECT DISTINCT r.type, action FROM resources r, unnest(ARRAY['view', 'delete']) action WHERE r.id IN (${below(id)})`)
+      if (missing.length > 0) throw new DomainError('forbidden')
+    }
+    if (id === rootId) throw new DomainError('built-in')
+    const [child] = await tx.$queryRaw<Array<{ id: string }>>`SELECT id FROM resources WHERE parent_id = ${id}::uuid LIMIT 1`
+    if (child !== undefined && !isRecursive) throw new DomainError('has-children')
+    await keepingOwners(tx, ownedThrough(below(id)), async () =>
+      await tx.$executeRaw`DELETE FROM resources WHERE id IN (${below(id)})`)
+  })
+}

@@ -1,0 +1,169 @@
+/** Accounts: creating, finding, changing and deactivating them. */
+import { v7 as uuidv7 } from 'uuid'
+import { DomainError, invalidField } from '../errors.js'
+import { Prisma } from '../generated/prisma/client.js'
+import type { Database } from './database.js'
+import { isUuid } from './ids.js'
+import { changingRights } from './locks.js'
+import { keepingOwners, theRoot } from './owners.js'
+import { argon2id, type PasswordHasher } from './password-hashing.js'
+import { checkPassword } from './password-rules.js'
+
+/** A user as the API shows it; never with the hash of the password. */
+export interface User {
+  id: string
+  email: string
+  name: string
+  isActive: boolean
+  createdAt: Date
+  updatedAt: Date
+  lastLoginAt: Date | null
+}
+
+const userFields = {
+  id: true, email: true, name: true, isActive: true, createdAt: true, updatedAt: true, lastLoginAt: true
+} satisfies Prisma.UserSelect
+
+/** The same fields in SQL, for the statements that Prisma's model API cannot express. */
+export const userColumns = Prisma.sql`u.id, u.email, u.name, u.is_active AS "isActive",
+  u.created_at AS "createdAt", u.updated_at AS "updatedAt", u.last_login_at AS "lastLoginAt"`
+
+export interface PasswordSettings {
+  /** In Unicode code points; PASSWORD_MIN_LENGTH. */
+  passwordMinLength?: number
+  hasher?: PasswordHasher
+}
+
+/**
+ * Creates an account.
+ * @param input `email` and `name` are trimmed here; `password` is taken as it is
+ * @throws {DomainError} invalid-request, email-taken, overloaded
+ */
+export async function createUser (
+  db: Database,
+  input: { email: string, name: string, password: string },
+  { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {}
+): Promise<User> {
+  const email = normalizeEmail(input.email)
+  const name = normalizeName(input.name)
+  await checkPassword(input.password, { email, name }, passwordMinLength, '/password')
+  const passwordHash = await hasher.hash(input.password)
+  try {
+    return await db.user.create({ data: { id: uuidv7(), email, name, passwordHash }, select: userFields })
+  } catch (error) {
+    // The index decides, not a look-up before: two registrations at once cannot both pass.
+    const isTaken = error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002'
+    throw isTaken ? new DomainError('email-taken') : error
+  }
+}
+
+/** Finds a user by e-mail, whatever its case. */
+export async function findUserByEmail (db: Database, email: string): Promise<User | null> {
+  const [user] = await db.$queryRaw<User[]>`SELECT ${userColumns} FROM users u WHERE lower(u.email) = lower(${lookupEmail(email)})`
+  return user ?? null
+}
+
+/** Finds a user by id; null for an id that is none. */
+export async function findUserById (db: Database, id: string): Promise<User | null> {
+  if (!isUuid(id)) return null
+  return await db.user.findUnique({ where: { id }, select: userFields })
+}
+
+/**
+ * A page of users in the order of their ids, which is that of their creation.
+ * @param filter `email`: the whole address, whatever its case; `q`: literally, anywhere in the name, whatever its case
+ * @param page `after`: the last id of the page before; `limit`: how many
+ */
+export async function listUsers (
+  db: Database, filter: { email?: string | undefined, q?: string | undefined }, page: { after?: string | undefined, limit: number }
+): Promise<User[]> {
+  const conditions = [
+    Prisma.sql`TRUE`,
+    ...(page.after === undefined ? [] : [Prisma.sql`u.id > ${page.after}::uuid`]),
+    ...(filter.email === undefined ? [] : [Prisma.sql`lower(u.email) = lower(${lookupEmail(filter.email)})`]),
+    // position(), not LIKE: nothing in the text needs escaping.
+    ...(filter.q === undefined ? [] : [Prisma.sql`position(lower(${filter.q}) IN lower(u.name)) > 0`])
+  ]
+  return await db.$queryRaw<User[]>`
+    SELECT ${userColumns} FROM users u WHERE ${Prisma.join(conditions, ' AND ')} ORDER BY u.id LIMIT ${page.limit}`
+}
+
+/**
+ * Changes a user's name or whether the account is active. Deactivating ends every session of the user at once.
+ * @throws {DomainError} invalid-request, not-found, last-owner
+ */
+export async function updateUser (db: Database, id: string, change: { name?: string | undefined, isActive?: boolean | undefined }): Promise<User> {
+  if (!isUuid(id)) throw new DomainError('not-found')
+  const name = change.name === undefined ? undefined : normalizeName(change.name)
+  const data = { ...(name === undefined ? {} : { name }), ...(change.isActive === undefined ? {} : { isActive: change.isActive }) }
+  const update = async (tx: Database) => {
+    const [changed] = await tx.user.updateManyAndReturn({ where: { id }, data, select: userFields })
+    if (changed === undefined) throw new DomainError('not-found')
+    return changed
+  }
+  if (change.isActive === undefined) return await update(db)
+  return await changingRights(db, async (tx) => {
+    const changed = await keepingOwners(tx, theRoot, async () => await update(tx))
+    // After the user is locked: a login that was in time has its session by now, a later one finds the account inactive.
+    if (!changed.isActive) await tx.session.deleteMany({ where: { userId: id } })
+    return changed
+  })
+}
+
+/** What a password is checked against. */
+export interface Credentials {
+  id: string
+  passwordHash: string
+}
+
+/** Finds the stored hash for an address, whatever its case; also that of a deactivated account. */
+export async function findCredentials (db: Database, email: string): Promise<Credentials | null> {
+  const [known] = await db.$queryRaw<Credentials[]>`
+    SELECT u.id, u.password_hash AS "passwordHash" FROM users u WHERE lower(u.email) = lower(${lookupEmail(email)})`
+  return known ?? null
+}
+
+/**
+ * Notes a login and locks the user until the transaction ends. Null when the account has been deactivated or has another
+ * password than the one that was checked: then no session may be left behind.
+ */
+export async function recordLogin (tx: Database, { id, passwordHash }: Credentials): Promise<User | null> {
+  const [user] = await tx.$queryRaw<User[]>`
+    UPDATE users u SET last_login_at = now() WHERE u.id = ${id}::uuid AND u.password_hash = ${passwordHash} AND u.is_active
+    RETURNING ${userColumns}`
+  return user ?? null
+}
+
+/** Stores a new hash in place of the one that was checked; false when that is no longer the stored one. */
+export async function replacePasswordHash (tx: Database, { id, passwordHash }: Credentials, newHash: string): Promise<boolean> {
+  const { count } = await tx.user.updateMany({ where: { id, passwordHash }, data: { passwordHash: newHash } })
+  return count === 1
+}
+
+/**
+ * An address as it is stored: trimmed, the domain in lower case.
+ * @throws {DomainError} invalid-request
+ */
+function normalizeEmail (text: string): string {
+  const [local = '', domain = '', ...rest] = text.trim().split('@')
+  // The form that HTML gives <input type=email>: ASCII, so an international domain is to be written as punycode.
+  const isLocal = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+$/.test(local)
+  const isDomain = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/.test(domain)
+  const email = `${local}@${domain.toLowerCase()}`
+  if (!isLocal || !isDomain || rest.length > 0) throw invalidField('/email', 'must be an e-mail address in ASCII such as jane@example.org')
+  if (email.length > 255) throw invalidField('/email', 'must have at most 255 characters')
+  return email
+}
+
+/** What to look an address up with; nothing but ASCII is stored, and lower() would fold some other letters into it. */
+function lookupEmail (email: string): string {
+  return /^[!-~]+$/.test(email.trim()) ? email.trim() : ''
+}
+
+/** @throws {DomainError} invalid-request */
+function normalizeName (text: string): string {
+  const name = text.trim()
+  if (name === '') throw invalidField('/name', 'must not be blank')
+  if ([...name].length > 32) throw invalidField('/name', 'must have at most 32 characters')
+  return name
+}

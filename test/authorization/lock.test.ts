@@ -1,0 +1,98 @@
+/**
+ * Who gets which answer from which route: every route is really called by every kind of person, the answers are held
+ * against the contract by the reference evaluator, and written down in `authz.lock`, so that a change of who may do what
+ * is a change of that file. `npm run authz:lock` rewrites it.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { argon2id } from '../../src/services/password-hashing.js'
+import { openTestApp, password } from '../helpers/app.js'
+import { openTestDatabase } from '../helpers/database.js'
+import { rootId } from '../reference/world.js'
+import { describeDifference, writeTable } from './lock-file.js'
+import { expectedStatus, needs } from './needs.js'
+import { recipes, type Scene } from './recipes.js'
+import { openAppWithRoutes } from './route-table.js'
+import { openWorld, type Person } from './world.js'
+
+const lockFile = fileURLToPath(new URL('../../authz.lock', import.meta.url))
+const isRewriting = process.env['AUTHZ_LOCK'] === 'rewrite'
+
+const database = await openTestDatabase()
+const open = await openAppWithRoutes(database)
+const closed = await openTestApp(database, { environment: { REGISTRATION: 'closed' } })
+const world = openWorld(database)
+
+const passwordHash = await argon2id.hash(password)
+const here = await world.addResource('organization', rootId)
+const elsewhere = await world.addResource('organization', rootId)
+/** Keeps everything owned, whatever the others do. */
+const keeper = await world.addPerson('Keeper', { passwordHash })
+for (const place of [rootId, here, elsewhere]) await world.bind('owner', { type: 'user', id: keeper.id }, place)
+
+const addPersona = async (name: string, role?: string, place = here, options: { isExpired?: boolean } = {}, account: { isActive?: boolean } = {}) => {
+  const person = await world.addPerson(name, { passwordHash, ...account })
+  if (role !== undefined) await world.bind(role, { type: 'user', id: person.id }, place, options)
+  return person
+}
+const outer = await world.addResource('group', here)
+const inner = await world.addResource('group', here)
+const member = await addPersona('Member')
+await world.join(outer, { type: 'group', id: inner })
+await world.join(inner, { type: 'user', id: member.id })
+await world.bind('editor', { type: 'group', id: outer }, here)
+
+/** In the order of the table's columns. */
+const personas: Record<string, Person | null> = {
+  anonymous: null,
+  stranger: await addPersona('Stranger'),
+  viewer: await addPersona('Viewer', 'viewer'),
+  editor: await addPersona('Editor', 'editor'),
+  owner: await addPersona('Owner', 'owner'),
+  'owner elsewhere': await addPersona('Owner Elsewhere', 'owner', elsewhere),
+  'group member': member,
+  expired: await addPersona('Expired', 'owner', here, { isExpired: true }),
+  deactivated: await addPersona('Deactivated', 'owner', here, {}, { isActive: false }),
+  'root owner': await addPersona('Root Owner', 'owner', rootId)
+}
+
+const routeOf = (name: string) => name.split(',')[0] as string
+
+t.test('every route has a recipe for a valid request, and the needs that the contract gives it', async (t) => {
+  const routes = open.routes.map(({ method, url }) => `${method} ${url}`)
+  const described = Object.keys(recipes).map(routeOf)
+  // HEAD is called wherever GET is.
+  t.same(routes.filter((route) => !described.includes(route.replace(/^HEAD /, 'GET '))), [], 'routes without a recipe in test/authorization/recipes.ts')
+  t.same(described.filter((route) => !routes.includes(route)), [], 'recipes without a route')
+  t.same(Object.keys(needs), Object.keys(recipes), 'needs (test/authorization/needs.ts) and recipes')
+})
+
+const rows: Array<{ route: string, statuses: number[] }> = []
+
+for (const [route, recipe] of Object.entries(recipes)) {
+  t.test(route, async (t) => {
+    const [method = ''] = route.split(' ')
+    const { request } = recipe.isClosed === true ? closed : open
+    const found: Record<string, number> = {}
+    const expected: Record<string, number> = {}
+    for (const [name, person] of Object.entries(personas)) {
+      const scene: Scene = { world, here, elsewhere, caller: person ?? keeper }
+      const { url, body, subjects = {} } = await recipe.prepare(scene)
+      // A session of its own for each call: some calls end it.
+      const options = { ...(body === undefined ? {} : { body }), ...(person === null ? {} : { cookie: await world.openSession(person.id) }) }
+      expected[name] = expectedStatus(world.reference, route, person?.id ?? null, subjects, recipe.success)
+      found[name] = (await request(method, url, options)).status
+      if (method === 'GET') t.equal((await request('HEAD', url, options)).status, found[name], `HEAD as GET: ${name}`)
+    }
+    t.same(found, expected, 'as the contract says')
+    rows.push({ route, statuses: Object.values(found) })
+  })
+}
+
+t.test('authz.lock says the same', async (t) => {
+  const table = writeTable(Object.keys(personas), rows)
+  if (isRewriting) writeFileSync(lockFile, table)
+  const locked = existsSync(lockFile) ? readFileSync(lockFile, 'utf8') : ''
+  t.equal(describeDifference(locked, table), '', 'otherwise who may do what has changed: if that is meant, run `npm run authz:lock` and commit authz.lock')
+})

@@ -1,0 +1,105 @@
+/** What a request to something protected costs: one statement for the session and one for the decision. */
+import t from 'tap'
+import { openTestDatabase } from '../helpers/database.js'
+import { rootId } from '../reference/world.js'
+import { type Answer, ask } from './answers.js'
+import { openAppWithRoutes } from './route-table.js'
+import { openWorld } from './world.js'
+
+const database = await openTestDatabase()
+const app = await openAppWithRoutes(database)
+const world = openWorld(database)
+
+const here = await world.addResource('organization', rootId)
+const document = await world.addResource('document', here)
+const group = await world.addResource('group', here)
+const owner = await world.addPerson('Owner')
+await world.bind('owner', { type: 'user', id: owner.id }, here)
+const viewer = await world.addPerson('Viewer')
+await world.bind('viewer', { type: 'user', id: viewer.id }, here)
+const stranger = await world.addPerson('Stranger')
+const absent = '01890a5d-ac96-774b-bcce-b302099a8057'
+
+const resourceRoutes = app.routes.filter(({ access }) => typeof access === 'object' && 'resource' in access)
+const urlOf = (url: string, id: string) => url.replace(':id', id).replace(/:\w+/g, absent)
+const get = async (url: string, { cookie } = owner) => await ask(app, 'GET', url, { cookie })
+
+t.test('reading a resource', async (t) => {
+  const answer = await get(`/resources/${document}`)
+  t.equal(answer.status, 200)
+  t.equal(answer.statements.length, 2, 'two statements')
+  t.match(answer.statements[0], /FROM sessions/, 'the session')
+  t.match(answer.statements[1], /FROM resources .* resource_closure .* role_bindings /, 'the decision')
+  t.ok(answer.statements.every((statement) => /^s\d+: /.test(statement)), 'both prepared')
+
+  const others: Record<string, () => Promise<Answer>> = {
+    'of another type': () => get(`/resources/${group}`),
+    'the organization': () => get(`/resources/${here}`),
+    'the root': () => get(`/resources/${rootId}`),
+    'the root by its alias': () => get('/resources/root'),
+    'in capital letters': () => get(`/resources/${document.toUpperCase()}`),
+    'for somebody else': () => get(`/resources/${document}`, viewer),
+    hidden: () => get(`/resources/${document}`, stranger),
+    absent: () => get(`/resources/${absent}`),
+    malformed: () => get('/resources/nonsense'),
+    'with HEAD': () => ask(app, 'HEAD', `/resources/${document}`, { cookie: owner.cookie })
+  }
+  for (const [title, other] of Object.entries(others)) t.same((await other()).statements, answer.statements, `the same two, prepared under the same names: ${title}`)
+})
+
+t.test('a refusal costs no more, whatever was asked for', async (t) => {
+  const { statements: usual } = await get(`/resources/${document}`)
+  const refused: Record<number, string[]> = { 403: [], 404: [] }
+  for (const { method, url } of resourceRoutes) {
+    const place = url.startsWith('/groups/') ? group : document
+    for (const [{ cookie }, id] of [[viewer, place], [stranger, place], [owner, absent]] as const) {
+      const { status, statements } = await ask(app, method, urlOf(url, id), { cookie })
+      // Who may see may view.
+      if (status < 400) continue
+      t.same(statements, usual, `${method} ${url}: ${status}`)
+      refused[status]?.push(`${method} ${url}`)
+    }
+  }
+  const all = resourceRoutes.map(({ method, url }) => `${method} ${url}`)
+  t.same([...new Set(refused[404])], all, 'every route was tried with something hidden')
+  const viewed = resourceRoutes.filter(({ access }) => JSON.stringify(access).includes('["view"]')).map(({ method, url }) => `${method} ${url}`)
+  t.same([...new Set(refused[403])], all.filter((route) => !viewed.includes(route)), 'and with something forbidden')
+})
+
+t.test('lists', async (t) => {
+  for (const [url, cost] of Object.entries({
+    '/resources': 2,
+    '/resources?q=a&type=document&action=edit&limit=1': 2,
+    [`/resources?parentId=${here}`]: 2,
+    '/roles': 2,
+    '/resource-types': 2,
+    // The decision about the resource first.
+    [`/resources/${document}/bindings`]: 3,
+    [`/resources/${document}/bindings?inherited=true`]: 3,
+    [`/groups/${group}/members`]: 3
+  })) {
+    const answer = await get(url)
+    t.equal(answer.status, 200)
+    t.equal(answer.statements.length, cost, `${url.replace(/[0-9a-f-]{36}/, ':id')} costs ${cost}`)
+  }
+
+  const before = await get('/resources')
+  for (let count = 0; count < 15; count++) await world.addResource('document', await world.addResource('project', here))
+  const after = await get('/resources')
+  t.same(after.statements, before.statements, 'the length of a list costs nothing')
+  t.not(after.payload, before.payload, 'although there is more in it')
+  t.same((await get('/resources', stranger)).statements, before.statements, 'nor who asks')
+  t.same((await get(`/resources?parentId=${absent}`)).statements, (await get(`/resources?parentId=${here}`)).statements, 'nor whether the parent is there')
+})
+
+t.test('without a session', async (t) => {
+  for (const { method, url, access } of app.routes) {
+    const { status, statements } = await ask(app, method, urlOf(url, document))
+    if (access === 'public') continue
+    t.equal(status, 401, `${method} ${url}`)
+    t.equal(statements.length, 0, 'asks the database nothing')
+  }
+  const { status, statements } = await ask(app, 'GET', `/resources/${document}`, { cookie: (await world.addPerson('Deactivated', { isActive: false })).cookie })
+  t.equal(status, 401, 'a dead session')
+  t.equal(statements.length, 1, 'costs its look-up')
+})

@@ -1,0 +1,123 @@
+/** The same change in two ways: by the services, in a transaction that is given back, and by requests. */
+import { DomainError } from '../../../src/errors.js'
+import { createBinding, deleteBinding } from '../../../src/services/bindings.js'
+import type { Database } from '../../../src/services/database.js'
+import { findRootPermissions, getSeenResource, type StandardAction } from '../../../src/services/decision.js'
+import { addMember, removeMember } from '../../../src/services/groups.js'
+import { putResourceType } from '../../../src/services/resource-types.js'
+import { createResource } from '../../../src/services/resources.js'
+import { createRole, deleteRole, updateRole } from '../../../src/services/roles.js'
+import { deleteResource, moveResource } from '../../../src/services/tree.js'
+import { findUserById, updateUser } from '../../../src/services/users.js'
+import type { Change } from '../../reference/changes.js'
+import type { World } from '../../reference/world.js'
+import type { RequestOptions, Response } from '../../helpers/app.js'
+
+export interface Outcome {
+  /** The code of the error; null when the change was made. */
+  refusal: string | null
+  /** Of what was made. */
+  id?: string | undefined
+}
+
+const hour = 3_600_000
+const dateOf = (world: World, time: number | null) => time === null ? null : new Date(Date.now() + (time - world.now) * hour)
+
+/** Calls the service behind the route, after what the guard asks there. What failed half-way is undone. */
+export async function performByService (tx: Database, world: World, change: Change): Promise<Outcome> {
+  await tx.$executeRaw`SAVEPOINT change`
+  try {
+    const made = await callService(tx, world, change) as { id?: string } | undefined
+    return { refusal: null, id: made?.id }
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error
+    await tx.$executeRaw`ROLLBACK TO SAVEPOINT change`
+    return { refusal: error.code }
+  }
+}
+
+async function callService (tx: Database, world: World, change: Change): Promise<unknown> {
+  const { by } = change
+  switch (change.kind) {
+    case 'bind': {
+      await guard(tx, by, change.resourceId, ['share'])
+      const { role, subject, resourceId, expiresAt } = change
+      return await createBinding(tx, by, resourceId, { role, subject, expiresAt: dateOf(world, expiresAt) })
+    }
+    case 'unbind':
+      await guard(tx, by, change.resourceId, ['share'])
+      return await deleteBinding(tx, by, change.resourceId, change.bindingId)
+    case 'create':
+      return await createResource(tx, by, change)
+    case 'move':
+      await guard(tx, by, change.resourceId, ['edit', 'share'])
+      return await moveResource(tx, by, change.resourceId, change.parentId)
+    case 'delete':
+      await guard(tx, by, change.resourceId, ['delete'])
+      return await deleteResource(tx, by, change.resourceId, change.isRecursive)
+    case 'join':
+    case 'leave':
+      await guard(tx, by, change.groupId, ['edit'], 'group')
+      return await (change.kind === 'join' ? addMember : removeMember)(tx, by, change.groupId, change.memberId)
+    case 'activate':
+    case 'deactivate': {
+      const held = await findRootPermissions(tx, by, ['user:view', 'user:edit'])
+      const user = await findUserById(tx, change.userId)
+      if (user === null || !(held.has('user:view') || user.id === by)) throw new DomainError('not-found')
+      if (!held.has('user:edit')) throw new DomainError('forbidden')
+      return await updateUser(tx, user.id, { isActive: change.kind === 'activate' })
+    }
+    case 'create-role':
+      await guardRoot(tx, by, 'role:create')
+      return await createRole(tx, by, change)
+    case 'edit-role':
+      await guardRoot(tx, by, 'role:edit')
+      return await updateRole(tx, by, change.name, change)
+    case 'delete-role':
+      await guardRoot(tx, by, 'role:delete')
+      return await deleteRole(tx, change.name)
+    case 'edit-type':
+      await guardRoot(tx, by, 'resource-type:edit')
+      return await putResourceType(tx, by, change.name, { actions: change.ownActions, parents: change.parents, creatorRole: change.creatorRole })
+  }
+}
+
+async function guard (tx: Database, userId: string, resourceId: string, actions: StandardAction[], type?: string): Promise<void> {
+  const resource = await getSeenResource(tx, userId, resourceId)
+  if (type !== undefined && resource.type !== type) throw new DomainError('not-found')
+  if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
+}
+
+async function guardRoot (tx: Database, userId: string, permission: string): Promise<void> {
+  if (!(await findRootPermissions(tx, userId, [permission])).has(permission)) throw new DomainError('forbidden')
+}
+
+export type Request = (method: string, url: string, options?: RequestOptions) => Promise<Response>
+
+/** Sends the request of the contract. */
+export async function performByRequest (request: Request, cookie: string, world: World, change: Change): Promise<Outcome> {
+  const [method, url, body] = requestFor(world, change)
+  const response = await request(method, url, { cookie, body })
+  return { refusal: response.status < 400 ? null : response.body.code, id: response.body?.id }
+}
+
+function requestFor (world: World, change: Change): [method: string, url: string, body?: object] {
+  switch (change.kind) {
+    case 'bind': {
+      const { role, subject, expiresAt } = change
+      return ['POST', `/resources/${change.resourceId}/bindings`, { role, subject, expiresAt: dateOf(world, expiresAt) }]
+    }
+    case 'unbind': return ['DELETE', `/resources/${change.resourceId}/bindings/${change.bindingId}`]
+    case 'create': return ['POST', '/resources', { type: change.type, name: change.name, parentId: change.parentId }]
+    case 'move': return ['POST', `/resources/${change.resourceId}/move`, { parentId: change.parentId }]
+    case 'delete': return ['DELETE', `/resources/${change.resourceId}${change.isRecursive ? '?recursive=true' : ''}`]
+    case 'join': return ['PUT', `/groups/${change.groupId}/members/${change.memberId}`]
+    case 'leave': return ['DELETE', `/groups/${change.groupId}/members/${change.memberId}`]
+    case 'activate':
+    case 'deactivate': return ['PATCH', `/users/${change.userId}`, { isActive: change.kind === 'activate' }]
+    case 'create-role': return ['POST', '/roles', { name: change.name, permissions: change.permissions }]
+    case 'edit-role': return ['PATCH', `/roles/${change.name}`, { permissions: change.permissions }]
+    case 'delete-role': return ['DELETE', `/roles/${change.name}`]
+    case 'edit-type': return ['PUT', `/resource-types/${change.name}`, { actions: change.ownActions, parents: change.parents, creatorRole: change.creatorRole }]
+  }
+}

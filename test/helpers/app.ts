@@ -1,0 +1,123 @@
+/** The production application on a test database, and the few things that most tests do with it. */
+import type { FastifyInstance, FastifyServerOptions, InjectOptions } from 'fastify'
+import t from 'tap'
+import { buildApp } from '../../src/app.js'
+import { readConfig } from '../../src/config.js'
+import { makeOwnerOfRoot } from '../../src/services/bindings.js'
+import type { TestDatabase } from './database.js'
+import { assertDocumented, type OpenapiDocument } from './documented.js'
+
+export const secrets = ['the first secret of the tests, 40 characters', 'an older secret of the tests, 40 characters']
+export const password = 'aösdkfjgösdgäs'
+
+type App = Awaited<ReturnType<typeof buildApp>>
+
+export interface AppOptions {
+  /** Variables of the environment that differ from the defaults. */
+  environment?: Record<string, string>
+  /** Registers what the production application does not have, before it is ready. */
+  extend?: (app: FastifyInstance) => void
+  logger?: FastifyServerOptions['logger']
+}
+
+export interface RequestOptions {
+  /** Sent as JSON. */
+  body?: unknown
+  /** Sent as it is; give a content-type in `headers`. */
+  payload?: string | Buffer
+  cookie?: string
+  headers?: Record<string, string>
+  remoteAddress?: string
+}
+
+export interface Response {
+  status: number
+  headers: Record<string, string | undefined>
+  /** The values of Set-Cookie. */
+  setCookie: string[]
+  /** The body, parsed when it is JSON. */
+  body: any
+  text: string
+}
+
+export interface TestApp {
+  app: App
+  document: () => OpenapiDocument
+  /** Sends a request past the network, and holds the answer against the OpenAPI document. */
+  request: (method: string, url: string, options?: RequestOptions) => Promise<Response>
+  /** Creates an account over HTTP. */
+  register: (account?: { email?: string, name?: string, password?: string }) => Promise<Account>
+  /** Signs in over HTTP. @returns the cookie to send, `name=value` */
+  logIn: (account: { email: string, password?: string }, options?: RequestOptions) => Promise<string>
+  /** An account that is signed in. */
+  signUp: (account?: { email?: string, name?: string }) => Promise<Account & { cookie: string }>
+  /** The same, who holds every right. */
+  signUpAdministrator: (account?: { email?: string, name?: string }) => Promise<Account & { cookie: string }>
+}
+
+export interface Account { id: string, email: string, name: string, password: string }
+
+let accounts = 0
+
+/** Builds the application on a database, or on a bare URL where nothing answers. Closed when the file's tests have ended. */
+export async function openTestApp (database: TestDatabase | { url: string }, { environment = {}, extend, logger }: AppOptions = {}): Promise<TestApp> {
+  const config = readConfig({ RATE_LIMIT: 'off', ...environment })
+  const app = await buildApp({ config, databaseUrl: database.url, secrets, ...(logger === undefined ? {} : { logger }) })
+  extend?.(app as unknown as FastifyInstance)
+  t.teardown(() => app.close())
+  await app.ready()
+  const document = () => app.swagger() as unknown as OpenapiDocument
+
+  const request: TestApp['request'] = async (method, url, { body, payload, cookie, headers = {}, remoteAddress } = {}) => {
+    const json = body === undefined ? {} : { 'content-type': 'application/json' }
+    const response = await app.inject({
+      method: method as NonNullable<InjectOptions['method']>,
+      url,
+      headers: { ...json, ...(cookie === undefined ? {} : { cookie }), ...headers },
+      ...(body === undefined ? {} : { payload: JSON.stringify(body) }),
+      ...(payload === undefined ? {} : { payload }),
+      ...(remoteAddress === undefined ? {} : { remoteAddress })
+    })
+    await assertDocumented(document(), { method, path: url.split('?', 1)[0] as string, status: response.statusCode, headers: response.headers, body: response.payload })
+    const isJson = response.payload !== '' && /json/.test(String(response.headers['content-type']))
+    return {
+      status: response.statusCode,
+      headers: response.headers as Response['headers'],
+      setCookie: [response.headers['set-cookie'] ?? []].flat(),
+      body: isJson ? JSON.parse(response.payload) : undefined,
+      text: response.payload
+    }
+  }
+  /** Asserts a status where a test only wants to get on. */
+  const must = async (expected: number, answer: Promise<Response>): Promise<Response> => {
+    const response = await answer
+    if (response.status !== expected) throw new Error(`${expected} expected: ${response.status} ${response.text}`)
+    return response
+  }
+
+  const register: TestApp['register'] = async (account = {}) => {
+    const input = { email: `person${++accounts}@example.org`, name: `Person ${accounts}`, password, ...account }
+    const { body } = await must(201, request('POST', '/users', { body: input }))
+    return { ...input, id: body.id }
+  }
+  const logIn: TestApp['logIn'] = async (account, options = {}) => {
+    const { setCookie } = await must(200, request('POST', '/auth/login', { ...options, body: { email: account.email, password: account.password ?? password } }))
+    return String(setCookie[0]?.split(';', 1)[0])
+  }
+  const signUp: TestApp['signUp'] = async (account) => {
+    const registered = await register(account)
+    return { ...registered, cookie: await logIn(registered) }
+  }
+  const signUpAdministrator: TestApp['signUpAdministrator'] = async (account) => {
+    const registered = await signUp(account)
+    await makeOwnerOfRoot(app.prisma, registered.id)
+    return registered
+  }
+  return { app, document, request, register, logIn, signUp, signUpAdministrator }
+}
+
+/** Lets time pass for all sessions: moves their times back, so that nobody has to wait. */
+export async function letTimePass ({ query }: TestDatabase, seconds: number): Promise<void> {
+  await query(`UPDATE sessions SET created_at = created_at - d, last_seen_at = last_seen_at - d, expires_at = expires_at - d,
+    absolute_expires_at = absolute_expires_at - d FROM make_interval(secs => $1) AS d`, [seconds])
+}

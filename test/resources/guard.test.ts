@@ -1,0 +1,102 @@
+/** The guard: every route says who may call it, and 401, 404, 403 and 400 come in that order, before the work begins. */
+import t from 'tap'
+import { openTestApp } from '../helpers/app.js'
+import { countStatements } from '../helpers/statements.js'
+import { absentId, openWorld } from './world.js'
+
+const world = await openWorld()
+const { as, administrator, create, give, person, request, database } = world
+const owner = await person()
+const stranger = await person()
+const organization = await create(owner, 'organization')
+
+t.test('a server with a route that does not say who may call it does not start, and names them all', async (t) => {
+  await t.rejects(openTestApp(database, {
+    extend: (app) => {
+      app.get('/one', async () => null)
+      app.route({ method: ['PUT', 'PATCH'], url: '/two', handler: async () => null })
+      app.get('/three', { config: { access: 'public' } }, async () => null)
+    }
+  }), { message: 'Routes without config.access, which says who may call them: GET /one; HEAD /one; PUT,PATCH /two' })
+})
+
+t.test('who is asking is unknown on a public route', async (t) => {
+  const { app } = await openTestApp(database, {
+    extend: (app) => { app.get('/who', { config: { access: 'public' } }, async ({ caller }) => caller.user) }
+  })
+  t.match(await app.inject({ url: '/who', headers: { cookie: owner.cookie } }), { statusCode: 401 })
+})
+
+const paths: ReadonlyArray<[method: string, path: string, needed: string]> = [
+  ['GET', '', 'view'], ['HEAD', '', 'view'], ['PATCH', '', 'edit'], ['DELETE', '', 'delete'], ['POST', '/move', 'edit'], ['POST', '/move', 'share'],
+  ['GET', '/bindings', 'share'], ['POST', '/bindings', 'share'], ['DELETE', `/bindings/${absentId}`, 'share']
+]
+for (const [method, path, needed] of paths) {
+  t.test(`${method} /resources/:id${path} without ${needed}`, async (t) => {
+    const broken = { payload: '{', headers: { 'content-type': 'application/json' } }
+    const withBody = method === 'GET' || method === 'HEAD' ? {} : broken
+    const url = `/resources/${organization}${path}`
+    t.match(await request(method, url, withBody), { status: 401 })
+    t.match(await request(method, url, { ...withBody, cookie: owner.cookie, headers: { authorization: 'Bearer x' } }), { status: 401 }, 'a bearer token counts alone')
+    const [hidden, absent, nonsense] = await Promise.all([organization, absentId, 'nonsense'].map(async (id) =>
+      await request(method, `/resources/${id}${path}`, { ...withBody, cookie: stranger.cookie })))
+    t.equal(hidden?.status, 404)
+    t.same([absent?.text, nonsense?.text], [hidden?.text, hidden?.text])
+    if (needed === 'view') return
+    const nearly = await person()
+    await give(nearly, organization, 'organization:view', ...['edit', 'delete', 'share'].filter((action) => action !== needed).map((action) => `organization:${action}`))
+    const answer = await request(method, url, { ...withBody, cookie: nearly.cookie })
+    t.match(answer, { status: 403, body: { code: 'forbidden' } })
+    const blind = await person()
+    await give(blind, organization, 'organization:edit', 'organization:delete', 'organization:share')
+    t.match(await request(method, url, { ...withBody, cookie: blind.cookie }), { status: 404 }, 'who does not see it gets no 403')
+  })
+}
+
+t.test('a request for a resource is two statements: the session and the decision', async (t) => {
+  for (const id of [organization, absentId, 'nonsense', 'root']) {
+    const statements = await countStatements(async () => await as(owner, 'GET', `/resources/${id}`))
+    t.equal(statements.length, 2, id)
+  }
+})
+
+t.test('accounts are seen by themselves and by who may see users, and edited by who may edit them', async (t) => {
+  const [viewer, editor, blindEditor] = [await person(), await person(), await person()]
+  await give(viewer, 'root', 'user:view')
+  await give(editor, 'root', 'user:view', 'user:edit')
+  await give(blindEditor, 'root', 'user:edit')
+  const url = `/users/${stranger.id}`
+  t.match(await request('GET', url), { status: 401 })
+  t.match(await as(stranger, 'GET', url.toUpperCase().replace('/USERS', '/users')), { status: 200, body: { id: stranger.id } })
+  t.match(await as(stranger, 'PATCH', url, { x: 1 }), { status: 403, body: { code: 'forbidden' } }, 'one sees oneself')
+  for (const who of [owner, blindEditor]) {
+    t.match(await as(who, 'GET', url), { status: 404 })
+    t.match(await as(who, 'PATCH', url, { x: 1 }), { status: 404 })
+    t.equal((await as(who, 'GET', url)).text, (await as(who, 'GET', `/users/${absentId}`)).text)
+  }
+  t.match(await as(viewer, 'GET', url), { status: 200 })
+  t.match(await as(viewer, 'PATCH', url, { x: 1 }), { status: 403 })
+  t.match(await as(editor, 'PATCH', url, { x: 1 }), { status: 400 })
+  t.match(await as(editor, 'PATCH', url, { name: 'Another' }), { status: 200, body: { name: 'Another' } })
+  t.match(await as(viewer, 'GET', '/users/nonsense'), { status: 404 })
+  t.match(await as(viewer, 'GET', '/users?limit=1'), { status: 200 })
+  t.match(await as(owner, 'GET', '/users?x=1'), { status: 403 }, 'on a collection it is a 403')
+})
+
+t.test('while registration is closed, accounts are made by who may create users on the root', async (t) => {
+  const closed = await openTestApp(database, { environment: { REGISTRATION: 'closed' } })
+  const clerk = await person()
+  await give(clerk, 'root', 'user:create')
+  const body = { email: 'new@example.org', name: 'New', password: 'seven quiet lanterns' }
+  t.match(await closed.request('POST', '/users', { body: { x: 1 } }), { status: 401 })
+  t.match(await closed.request('POST', '/users', { cookie: owner.cookie, body: { x: 1 } }), { status: 403 })
+  t.match(await closed.request('POST', '/users', { cookie: clerk.cookie, body }), { status: 201 })
+  t.match(await closed.request('POST', '/users', { cookie: administrator.cookie, body }), { status: 409 })
+})
+
+t.test('whoever is deactivated may nothing from then on', async (t) => {
+  const leaving = await person()
+  const own = await create(leaving, 'organization')
+  await as(administrator, 'PATCH', `/users/${leaving.id}`, { isActive: false })
+  for (const url of [`/resources/${own}`, '/resources', '/roles', '/users/me']) t.match(await as(leaving, 'GET', url), { status: 401 })
+})

@@ -1,0 +1,160 @@
+/** Login and changing the password: one verification whoever asks, and races that leave no session behind. */
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import { changePassword, logIn } from '../../src/services/authentication.js'
+import type { PasswordHasher } from '../../src/services/password-hashing.js'
+import { findIdentity, startSession } from '../../src/services/sessions.js'
+import { createUser, updateUser } from '../../src/services/users.js'
+import { openTestDatabase, untilBlocked } from '../helpers/database.js'
+
+const database = await openTestDatabase()
+const { db, query } = database
+const settings = { sessionIdleMs: 3_600_000, sessionMaxMs: 36_000_000, sessionMaxPerUser: 20 }
+const password = 'some-clever-password'
+const anotherPassword = 'another-clever-password'
+
+/** Counts instead of hashing: with it a round of a race takes milliseconds. */
+const calls: string[] = []
+const hasher: PasswordHasher = {
+  hash: async (password) => { calls.push('hash'); return `$argon2id$${password}` },
+  verify: async (hash, password) => { calls.push('verify'); return hash === `$argon2id$${password}` }
+}
+let counter = 0
+const createPerson = () => createUser(db, { email: `person${++counter}@example.org`, name: 'Jane Doe', password }, { hasher })
+const tryLogIn = (email: string, used = password, endsSecret?: string, secret: string = randomUUID()) =>
+  logIn(db, { email, password: used, secret, endsSecret, ip: '192.0.2.7', userAgent: undefined }, settings, hasher)
+const sessionsOf = async (userId: string) => (await query<{ id: string }>('SELECT id FROM sessions WHERE user_id = $1', [userId])).map(({ id }) => id)
+
+t.test('the right password starts a session and notes the login', async (t) => {
+  const person = await createPerson()
+  const { user, session } = await tryLogIn(person.email.toUpperCase())
+  t.match(user, { id: person.id, lastLoginAt: Date })
+  t.same(await sessionsOf(person.id), [session.id])
+  t.same(user.updatedAt, person.updatedAt, 'to sign in is no change of the account')
+})
+
+t.test('known, unknown and deactivated accounts cost one verification and get the same error', async (t) => {
+  const [person, deactivated] = [await createPerson(), await createPerson()]
+  await updateUser(db, deactivated.id, { isActive: false })
+  for (const [what, email, used] of [
+    ['wrong password', person.email, 'wrong'],
+    ['unknown', 'nobody@example.org', password],
+    ['no address at all', '', password],
+    ['deactivated with the right password', deactivated.email, password],
+    ['deactivated with a wrong one', deactivated.email, 'wrong']
+  ] as const) {
+    calls.length = 0
+    const error = await tryLogIn(email, used).catch((error) => error)
+    t.match(error, { name: 'DomainError', code: 'invalid-credentials', detail: undefined, errors: undefined }, what)
+    t.same(calls, ['verify'], what)
+  }
+  calls.length = 0
+  await tryLogIn(person.email)
+  t.same(calls, ['verify'], 'success')
+  t.same(await sessionsOf(deactivated.id), [])
+})
+
+t.test('a stored hash that is broken is a wrong password, not a fault', async (t) => {
+  const { id, email } = await createPerson()
+  await query("UPDATE users SET password_hash = '$argon2id$v=19$m=99999999,t=9,p=9$broken' WHERE id = $1", [id])
+  await t.rejects(logIn(db, { email, password, secret: 'x', ip: '::1', userAgent: undefined }, settings), { code: 'invalid-credentials' })
+})
+
+t.test('a login ends the session that it replaces, also one of somebody else, and no other', async (t) => {
+  const [person, another] = [await createPerson(), await createPerson()]
+  const [old, untouched] = ['old-secret', 'untouched-secret']
+  await tryLogIn(another.email, password, undefined, old)
+  await tryLogIn(another.email, password, undefined, untouched)
+  await tryLogIn(person.email, password, old)
+  t.equal(await findIdentity(db, old, settings), null)
+  t.not(await findIdentity(db, untouched, settings), null)
+})
+
+t.test('a failed login ends nothing', async (t) => {
+  const { email } = await createPerson()
+  await tryLogIn(email, password, undefined, 'mine')
+  await t.rejects(tryLogIn(email, 'wrong', 'mine'), { code: 'invalid-credentials' })
+  t.not(await findIdentity(db, 'mine', settings), null)
+})
+
+t.test('20 logins at once leave no more sessions than a user may have', async (t) => {
+  const { id, email } = await createPerson()
+  await Promise.all(Array.from({ length: 20 }, () =>
+    logIn(db, { email, password, secret: randomUUID(), ip: '::1', userAgent: undefined }, { ...settings, sessionMaxPerUser: 5 }, hasher)))
+  t.equal((await sessionsOf(id)).length, 5)
+})
+
+t.test('changing the password', async (t) => {
+  const open = async () => {
+    const user = await createPerson()
+    const session = await startSession(db, { userId: user.id, secret: randomUUID(), ip: '::1', userAgent: undefined }, settings)
+    const change = (currentPassword = password, newPassword = anotherPassword) =>
+      changePassword(db, { user, sessionId: session.id, currentPassword, newPassword }, { hasher })
+    return { user, session, change }
+  }
+
+  t.test('ends every other session, and the old password', async (t) => {
+    const { user, session, change } = await open()
+    await tryLogIn(user.email)
+    await change()
+    t.same(await sessionsOf(user.id), [session.id])
+    await t.rejects(tryLogIn(user.email), { code: 'invalid-credentials' })
+    await tryLogIn(user.email, anotherPassword)
+  })
+
+  t.test('needs the current one, and a good new one', async (t) => {
+    const { user, change } = await open()
+    await tryLogIn(user.email)
+    await t.rejects(change('wrong'), { code: 'invalid-credentials' })
+    await t.rejects(change(password, 'short'), { code: 'invalid-request', errors: [{ path: '/newPassword' }] })
+    await t.rejects(change(password, `${user.email.split('@')[0]}-1`), { code: 'invalid-request' })
+    t.equal((await sessionsOf(user.id)).length, 2)
+    await tryLogIn(user.email)
+  })
+
+  t.test('of an account that is gone is refused', async (t) => {
+    const { user, change } = await open()
+    await query('DELETE FROM users WHERE id = $1', [user.id])
+    await t.rejects(change(), { code: 'invalid-credentials' })
+  })
+
+  t.test('twice at once succeeds once', async (t) => {
+    const { change, user } = await open()
+    const results = await Promise.allSettled([change(password, 'the-first-of-two-changes'), change(password, 'the-second-of-two-changes')])
+    t.same(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    t.match(results.find(({ status }) => status === 'rejected'), { reason: { code: 'invalid-credentials' } })
+    await tryLogIn(user.email, results[0].status === 'fulfilled' ? 'the-first-of-two-changes' : 'the-second-of-two-changes')
+  })
+
+  t.test('while others sign in with the old one leaves only the session that asked, 20 times out of 20', async (t) => {
+    for (let round = 0; round < 20; round++) {
+      const { user, session, change } = await open()
+      await Promise.allSettled([tryLogIn(user.email), tryLogIn(user.email), change(), tryLogIn(user.email), tryLogIn(user.email)])
+      const left = await sessionsOf(user.id)
+      if (left.length !== 1 || left[0] !== session.id) t.fail(`round ${round}`, { left })
+    }
+  })
+})
+
+t.test('a login while the account is deactivated leaves no session, 40 times out of 40', async (t) => {
+  const person = await createPerson()
+  for (let round = 0; round < 40; round++) {
+    await Promise.allSettled([tryLogIn(person.email), tryLogIn(person.email), updateUser(db, person.id, { isActive: false }), tryLogIn(person.email)])
+    const left = await sessionsOf(person.id)
+    if (left.length > 0) t.fail(`round ${round}`, { left })
+    await updateUser(db, person.id, { isActive: true })
+  }
+})
+
+t.test('a login that was quicker than a deactivation is ended by it', async (t) => {
+  const person = await createPerson()
+  let deactivation: Promise<unknown> | undefined
+  await db.$transaction(async (tx) => {
+    await logIn(tx, { email: person.email, password, secret: randomUUID(), ip: '::1', userAgent: undefined }, settings, hasher)
+    deactivation = updateUser(db, person.id, { isActive: false })
+    // A race has this order only sometimes.
+    await untilBlocked(database)
+  })
+  await deactivation
+  t.same(await sessionsOf(person.id), [])
+})
