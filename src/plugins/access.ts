@@ -5,6 +5,7 @@
 import fp from 'fastify-plugin'
 import type { RouteOptions } from 'fastify'
 import { DomainError, type ErrorCode } from '../errors.js'
+import type { Caller } from '../services/caller.js'
 import type { Database } from '../services/database.js'
 import { findRootPermissions, findSeenResource, type Resource, rootId, type StandardAction } from '../services/decision.js'
 import { toId } from '../services/ids.js'
@@ -31,8 +32,10 @@ declare module 'fastify' {
     errors?: ErrorCode[]
   }
   interface FastifyRequest {
-    /** Who is asking. @throws {DomainError} unauthenticated, on a public route without a session */
-    readonly caller: Identity
+    /** Who is signed in. @throws {DomainError} unauthenticated, on a public route */
+    readonly identity: Identity
+    /** The same as services ask for it. @throws {DomainError} unauthenticated, on a public route */
+    readonly caller: Caller
     /** The user whom the path names, loaded by the guard on routes with `access: { user }`. */
     targetUser: User | null
     /** The resource that the path names, loaded by the guard on routes with `access: { resource }`. */
@@ -50,11 +53,17 @@ export default fp(async (app) => {
     throw new Error(`Routes without config.access, which says who may call them: ${names.join('; ')}`)
   })
 
-  app.decorateRequest('caller', {
+  app.decorateRequest('identity', {
     getter () {
       const { identity } = this.session
       if (identity === undefined) throw new DomainError('unauthenticated')
       return identity
+    }
+  })
+  app.decorateRequest('caller', {
+    getter (): Caller {
+      const { user, session } = this.identity
+      return { userId: user.id, permissions: null, credential: { type: 'session', id: session.id }, requestId: this.id, ip: this.ip }
     }
   })
   app.decorateRequest('targetUser', null)
@@ -65,33 +74,33 @@ export default fp(async (app) => {
     if (access === 'public') return
     // No tokens are given out yet, so none is good, even beside a good cookie.
     if (hasBearer(request)) throw new DomainError('unauthenticated')
-    const { user } = request.caller
+    const { caller } = request
     if (access === 'authenticated') return
     if ('permission' in access) {
-      const held = await findRootPermissions(app.prisma, user.id, [access.permission])
+      const held = await findRootPermissions(app.prisma, caller, [access.permission])
       if (!held.has(access.permission)) throw new DomainError('forbidden')
       return
     }
     const { id } = request.params as { id: string }
-    if ('user' in access) request.targetUser = await guardUser(app.prisma, user.id, id, access.user)
-    else request.resource = await guardResource(app.prisma, user.id, id, access)
+    if ('user' in access) request.targetUser = await guardUser(app.prisma, caller, id, access.user)
+    else request.resource = await guardResource(app.prisma, caller, id, access)
   })
 }, { name: 'access', dependencies: ['session'] })
 
 /** Hidden and absent cost the same statements, and end in the same answer. */
-async function guardUser (db: Database, callerId: string, id: string, needed: 'self-or-view' | 'user:edit'): Promise<User> {
-  const held = await findRootPermissions(db, callerId, ['user:view', 'user:edit'])
+async function guardUser (db: Database, caller: Caller, id: string, needed: 'self-or-view' | 'user:edit'): Promise<User> {
+  const held = await findRootPermissions(db, caller, ['user:view', 'user:edit'])
   const user = await findUserById(db, toId(id))
-  const isSeen = held.has('user:view') || user?.id === callerId
+  const isSeen = held.has('user:view') || user?.id === caller.userId
   if (user === null || !isSeen) throw new DomainError('not-found')
   if (needed !== 'self-or-view' && !held.has(needed)) throw new DomainError('forbidden')
   return user
 }
 
 async function guardResource (
-  db: Database, callerId: string, id: string, { resource: actions, type }: Extract<Access, { resource: unknown }>
+  db: Database, caller: Caller, id: string, { resource: actions, type }: Extract<Access, { resource: unknown }>
 ): Promise<Resource> {
-  const resource = await findSeenResource(db, callerId, id === 'root' ? rootId : toId(id))
+  const resource = await findSeenResource(db, caller, id === 'root' ? rootId : toId(id))
   if (resource === null || (type !== undefined && resource.type !== type)) throw new DomainError('not-found')
   if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
   return resource

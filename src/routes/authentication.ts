@@ -46,5 +46,5 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       summary: 'Who is signed in',
       response: { 200: Type.Object({ user: reference(User), session: reference(Session) }, { description: 'The user and the session of this request.' }) }
     }
-  }, async ({ caller }) => ({ user: caller.user, session: { ...caller.session, current: true } }))
+  }, async ({ identity: { user, session } }) => ({ user, session: { ...session, current: true } }))
 }

@@ -22,7 +22,7 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async ({ caller, resource, query: { limit = defaultLimit, cursor, inherited = false } }) => {
     const after = decodeCursor(app.cursorKeys, 'bindings', cursor)
-    const rows = await listBindings(app.prisma, caller.user.id, (resource as ResourceRow).id, inherited, { after, limit: limit + 1 })
+    const rows = await listBindings(app.prisma, caller, (resource as ResourceRow).id, inherited, { after, limit: limit + 1 })
     return cutPage(rows, limit, ({ id }) => id, (last) => encodeCursor(app.cursorKeys, 'bindings', last))
   })
 
@@ -50,7 +50,7 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async ({ caller, resource, body: { role, subject, expiresAt } }, reply) => {
     const { id } = resource as ResourceRow
-    const binding = await createBinding(app.prisma, caller.user.id, id, {
+    const binding = await createBinding(app.prisma, caller, id, {
       role, subject: { ...subject, id: subject.id?.toLowerCase() }, expiresAt: expiresAt == null ? null : new Date(expiresAt)
     })
     return await reply.code(201).header('location', `/resources/${id}/bindings/${binding.id}`).send(binding)
@@ -65,7 +65,7 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
       response: { 204: Empty }
     }
   }, async ({ caller, resource, params }, reply) => {
-    await deleteBinding(app.prisma, caller.user.id, (resource as ResourceRow).id, toId(params.bindingId))
+    await deleteBinding(app.prisma, caller, (resource as ResourceRow).id, toId(params.bindingId))
     return await reply.code(204).send(null)
   })
 }

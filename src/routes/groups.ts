@@ -22,7 +22,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async ({ caller, resource, query: { limit = defaultLimit, cursor } }) => {
     const after = decodeCursor(app.cursorKeys, 'members', cursor)
-    const rows = await listMembers(app.prisma, caller.user.id, (resource as ResourceRow).id, { after, limit: limit + 1 })
+    const rows = await listMembers(app.prisma, caller, (resource as ResourceRow).id, { after, limit: limit + 1 })
     return cutPage(rows, limit, ({ key }) => key, (last) => encodeCursor(app.cursorKeys, 'members', last))
   })
 
@@ -30,7 +30,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox = async (app) => {
     config: { access: { resource: ['edit'], type: 'group' }, errors: ['cycle'] },
     schema: { tags: ['groups'], summary: 'Add a member', description: 'Adding one twice changes nothing.', params: MemberId, response: { 204: Empty } }
   }, async ({ caller, resource, params }, reply) => {
-    await addMember(app.prisma, caller.user.id, (resource as ResourceRow).id, toId(params.memberId))
+    await addMember(app.prisma, caller, (resource as ResourceRow).id, toId(params.memberId))
     return await reply.code(204).send(null)
   })
 
@@ -38,7 +38,7 @@ export const groupRoutes: FastifyPluginAsyncTypebox = async (app) => {
     config: { access: { resource: ['edit'], type: 'group' }, errors: ['last-owner'] },
     schema: { tags: ['groups'], summary: 'Remove a member', params: MemberId, response: { 204: Empty } }
   }, async ({ caller, resource, params }, reply) => {
-    await removeMember(app.prisma, caller.user.id, (resource as ResourceRow).id, toId(params.memberId))
+    await removeMember(app.prisma, caller, (resource as ResourceRow).id, toId(params.memberId))
     return await reply.code(204).send(null)
   })
 }

@@ -42,15 +42,15 @@ export const resourceTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     }
   }, async ({ caller, params, body }, reply) => {
-    const { type, isNew } = await putResourceType(app.prisma, caller.user.id, params.name, body)
+    const { type, isNew } = await putResourceType(app.prisma, caller, params.name, body)
     return await reply.code(isNew ? 201 : 200).send(type)
   })
 
   app.delete('/resource-types/:name', {
     config: { access: { permission: 'resource-type:delete' }, errors: ['not-found', 'built-in', 'in-use'] },
     schema: { tags: ['resource types'], summary: 'Delete a resource type', params: Type.Object({ name: Type.String({ examples: ['document'] }) }), response: { 204: Empty } }
-  }, async ({ params }, reply) => {
-    await deleteResourceType(app.prisma, toName(params.name))
+  }, async ({ caller, params }, reply) => {
+    await deleteResourceType(app.prisma, caller, toName(params.name))
     return await reply.code(204).send(null)
   })
 }

@@ -36,7 +36,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     }
   }, async ({ caller, body }, reply) => {
-    const resource = await createResource(app.prisma, caller.user.id, { ...body, parentId: body.parentId?.toLowerCase() })
+    const resource = await createResource(app.prisma, caller, { ...body, parentId: body.parentId?.toLowerCase() })
     return await reply.code(201).headers({ location: `/resources/${resource.id}`, etag: etagOf(resource) }).send(resource)
   })
 
@@ -57,7 +57,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async ({ caller, query: { limit = defaultLimit, cursor, ...filter } }) => {
     const after = decodeCursor(app.cursorKeys, 'resources', cursor)
-    const rows = await listResources(app.prisma, caller.user.id, filter, { after, limit: limit + 1 })
+    const rows = await listResources(app.prisma, caller, filter, { after, limit: limit + 1 })
     return cutPage(rows, limit, ({ id }) => id, (last) => encodeCursor(app.cursorKeys, 'resources', last))
   })
 
@@ -82,7 +82,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { id } = request.resource as ResourceRow
-    const resource = await updateResource(app.prisma, request.caller.user.id, id, request.body, parseIfMatch(request.headers['if-match']))
+    const resource = await updateResource(app.prisma, request.caller, id, request.body, parseIfMatch(request.headers['if-match']))
     return await reply.header('etag', etagOf(resource)).send(resource)
   })
 
@@ -98,7 +98,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { id } = request.resource as ResourceRow
-    const resource = await moveResource(app.prisma, request.caller.user.id, id, request.body.parentId.toLowerCase())
+    const resource = await moveResource(app.prisma, request.caller, id, request.body.parentId.toLowerCase())
     return await reply.header('etag', etagOf(resource)).send(resource)
   })
 
@@ -114,7 +114,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
       response: { 204: Empty }
     }
   }, async ({ caller, resource, query }, reply) => {
-    await deleteResource(app.prisma, caller.user.id, (resource as ResourceRow).id, query.recursive === true)
+    await deleteResource(app.prisma, caller, (resource as ResourceRow).id, query.recursive === true)
     return await reply.code(204).send(null)
   })
 }

@@ -42,7 +42,7 @@ export const roleRoutes: FastifyPluginAsyncTypebox = async (app) => {
       response: { 201: { description: 'The role.', headers: { Location: { type: 'string', description: 'The path of the role.' } }, content: { 'application/json': { schema: reference(Role) } } } }
     }
   }, async ({ caller, body }, reply) => {
-    const role = await createRole(app.prisma, caller.user.id, body)
+    const role = await createRole(app.prisma, caller, body)
     return await reply.code(201).header('location', `/roles/${role.name}`).send(role)
   })
 
@@ -56,13 +56,13 @@ export const roleRoutes: FastifyPluginAsyncTypebox = async (app) => {
       body: Type.Object({ description: Type.Optional(Description), permissions: Type.Optional(Permissions) }, { additionalProperties: false }),
       response: { 200: reference(Role, { description: 'The role as it is now.' }) }
     }
-  }, async ({ caller, params, body }) => await updateRole(app.prisma, caller.user.id, toName(params.name), body))
+  }, async ({ caller, params, body }) => await updateRole(app.prisma, caller, toName(params.name), body))
 
   app.delete('/roles/:name', {
     config: { access: { permission: 'role:delete' }, errors: ['not-found', 'built-in', 'in-use'] },
     schema: { tags: ['roles'], summary: 'Delete a role', params: Params, response: { 204: Empty } }
-  }, async ({ params }, reply) => {
-    await deleteRole(app.prisma, toName(params.name))
+  }, async ({ caller, params }, reply) => {
+    await deleteRole(app.prisma, caller, toName(params.name))
     return await reply.code(204).send(null)
   })
 }

@@ -3,7 +3,7 @@ import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { changePassword } from '../services/authentication.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
-import { createUser, listUsers, updateUser, type User as UserRow } from '../services/users.js'
+import { createUser, listUsers, updateOneself, updateUser, type User as UserRow } from '../services/users.js'
 import { defaultLimit, Email, Empty, PageQuery, pageOf, Password, reference, User, UserName, Uuid } from './schemas.js'
 
 const Id = Type.Object({ id: Type.String({ description: 'The user\'s id.', examples: Uuid['examples'] }) })
@@ -31,7 +31,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/users/me', {
     config: { access: 'authenticated' },
     schema: { tags: ['users'], summary: 'Oneself', response: { 200: reference(User, { description: 'The account.' }) } }
-  }, async ({ caller }) => caller.user)
+  }, async ({ identity }) => identity.user)
 
   app.patch('/users/me', {
     config: { access: 'authenticated' },
@@ -41,7 +41,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       body: Type.Object({ name: Type.Optional(UserName) }, { additionalProperties: false }),
       response: { 200: reference(User, { description: 'The account.' }) }
     }
-  }, async ({ caller, body }) => await updateUser(app.prisma, caller.user.id, body))
+  }, async ({ caller, body }) => await updateOneself(app.prisma, caller, body))
 
   app.put('/users/me/password', {
     config: { access: 'authenticated', errors: ['invalid-credentials'] },
@@ -57,8 +57,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }, { additionalProperties: false }),
       response: { 204: Empty }
     }
-  }, async ({ caller, body }, reply) => {
-    await changePassword(app.prisma, { ...body, user: caller.user, sessionId: caller.session.id }, app.config)
+  }, async ({ identity: { user, session }, body }, reply) => {
+    await changePassword(app.prisma, { ...body, user, sessionId: session.id }, app.config)
     return await reply.code(204).send(null)
   })
 
@@ -95,5 +95,5 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       body: Type.Object({ name: Type.Optional(UserName), isActive: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
       response: { 200: reference(User, { description: 'The account.' }) }
     }
-  }, async ({ targetUser, body }) => await updateUser(app.prisma, (targetUser as UserRow).id, body))
+  }, async ({ caller, targetUser, body }) => await updateUser(app.prisma, caller, (targetUser as UserRow).id, body))
 }

@@ -2,6 +2,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import { allows, everyoneId, findSeenResource, getAllowedResource, heldOn, rootId } from './decision.js'
 import { requireHeld } from './escalation.js'
@@ -37,8 +38,8 @@ export interface SubjectReference {
 const lastMoment = Date.parse('9999-12-31T23:59:59.999Z')
 
 /** Bindings as a user may see them, for those rows `b` that `filter` selects. */
-const bindingsFor = (userId: string, filter: Prisma.Sql): Prisma.Sql => {
-  const held = (id: Prisma.Sql) => heldOn(Prisma.sql`${userId}::uuid`, id)
+const bindingsFor = (principal: Principal, filter: Prisma.Sql): Prisma.Sql => {
+  const held = (id: Prisma.Sql) => heldOn(principal, id)
   const sees = (alias: Prisma.Sql, type: Prisma.Sql) => allows(Prisma.sql`${alias}.permissions`, type, Prisma.sql`'view'`)
   return Prisma.sql`
     SELECT b.id, b.role, b.expires_at AS "expiresAt", b.created_at AS "createdAt", b.created_by AS "createdBy",
@@ -61,13 +62,13 @@ const bindingsFor = (userId: string, filter: Prisma.Sql): Prisma.Sql => {
  * @param isInherited whether those on its ancestors, which count here too, are listed as well
  */
 export async function listBindings (
-  db: Database, userId: string, resourceId: string, isInherited: boolean, { after, limit }: { after?: string | undefined, limit: number }
+  db: Database, principal: Principal, resourceId: string, isInherited: boolean, { after, limit }: { after?: string | undefined, limit: number }
 ): Promise<Binding[]> {
   const where = isInherited
     ? Prisma.sql`b.resource_id IN (SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${resourceId}::uuid)`
     : Prisma.sql`b.resource_id = ${resourceId}::uuid`
   const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`b.id > ${after}::uuid`
-  return await db.$queryRaw<Binding[]>`${bindingsFor(userId, Prisma.sql`${where} AND ${rest}`)} ORDER BY b.id LIMIT ${limit}`
+  return await db.$queryRaw<Binding[]>`${bindingsFor(principal, Prisma.sql`${where} AND ${rest}`)} ORDER BY b.id LIMIT ${limit}`
 }
 
 /**
@@ -76,7 +77,7 @@ export async function listBindings (
  *   and forbidden when the user has lost the right to share since the guard looked
  */
 export async function createBinding (
-  db: Database, userId: string, resourceId: string,
+  db: Database, caller: Caller, resourceId: string,
   { role, subject, expiresAt }: { role: string, subject: SubjectReference, expiresAt?: Date | null | undefined }
 ): Promise<Binding> {
   // Neither what no Date holds, such as a leap second, nor what needs a year of five digits.
@@ -84,12 +85,12 @@ export async function createBinding (
   if (!isPossible) throw invalidField('/expiresAt', 'must be in the future, and not after the year 9999')
   const findSubject = subjectFinder(subject)
   return await changingRights(db, async (tx) => {
-    await getAllowedResource(tx, userId, resourceId, ['share'])
+    await getAllowedResource(tx, caller, resourceId, ['share'])
     const known = await findRole(tx, role)
     if (known === null) throw new DomainError('unknown-role')
-    const ids = await findSubject(tx, userId)
+    const ids = await findSubject(tx, caller)
     if (ids === null) throw new DomainError('unknown-subject')
-    await requireHeld(tx, userId, resourceId, known.permissions)
+    await requireHeld(tx, caller, resourceId, known.permissions)
 
     const subjectId = ids.userId ?? ids.groupId ?? everyoneId
     const same = Prisma.sql`resource_id = ${resourceId}::uuid AND subject_id = ${subjectId}::uuid AND role = ${role}`
@@ -100,8 +101,8 @@ export async function createBinding (
     await tx.$executeRaw`
       INSERT INTO role_bindings (id, role, resource_id, user_id, group_id, subject_id, expires_at, created_by)
       VALUES (${id}::uuid, ${role}, ${resourceId}::uuid, ${ids.userId ?? null}::uuid, ${ids.groupId ?? null}::uuid, ${subjectId}::uuid,
-        ${expiresAt ?? null}::timestamptz, ${userId}::uuid)`
-    const [binding] = await tx.$queryRaw<Binding[]>(bindingsFor(userId, Prisma.sql`b.id = ${id}::uuid`))
+        ${expiresAt ?? null}::timestamptz, ${caller.userId}::uuid)`
+    const [binding] = await tx.$queryRaw<Binding[]>(bindingsFor(caller, Prisma.sql`b.id = ${id}::uuid`))
     return binding as Binding
   })
 }
@@ -110,13 +111,13 @@ export async function createBinding (
  * Takes a binding back.
  * @throws {DomainError} in this order: not-found (no such binding on this very resource), escalation, last-owner
  */
-export async function deleteBinding (db: Database, userId: string, resourceId: string, id: string): Promise<void> {
+export async function deleteBinding (db: Database, caller: Caller, resourceId: string, id: string): Promise<void> {
   await changingRights(db, async (tx) => {
-    await getAllowedResource(tx, userId, resourceId, ['share'])
+    await getAllowedResource(tx, caller, resourceId, ['share'])
     const [binding] = await tx.$queryRaw<Array<{ role: string }>>`
       SELECT role FROM role_bindings WHERE id = ${id}::uuid AND resource_id = ${resourceId}::uuid`
     if (binding === undefined) throw new DomainError('not-found')
-    await requireHeld(tx, userId, resourceId, (await getRole(tx, binding.role)).permissions)
+    await requireHeld(tx, caller, resourceId, (await getRole(tx, binding.role)).permissions)
     await keepingOwners(tx, Prisma.sql`SELECT ${resourceId}::uuid`, async () =>
       await tx.$executeRaw`DELETE FROM role_bindings WHERE id = ${id}::uuid`)
   })
@@ -145,10 +146,10 @@ const subjectShapes = {
  */
 function subjectFinder (
   { type, id, email }: SubjectReference
-): (tx: Database, readerId: string) => Promise<{ userId?: string, groupId?: string } | null> {
+): (tx: Database, reader: Principal) => Promise<{ userId?: string, groupId?: string } | null> {
   if (type === 'everyone' && id === undefined && email === undefined) return async () => ({})
   if (type === 'group' && id !== undefined && email === undefined) {
-    return async (tx, readerId) => (await findSeenResource(tx, readerId, id))?.type === 'group' ? { groupId: id } : null
+    return async (tx, reader) => (await findSeenResource(tx, reader, id))?.type === 'group' ? { groupId: id } : null
   }
   const asUser = (user: User | null) => user?.isActive === true ? { userId: user.id } : null
   if (type === 'user' && id !== undefined && email === undefined) return async (tx) => asUser(await findUserById(tx, id))

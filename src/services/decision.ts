@@ -4,6 +4,7 @@
  */
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Principal } from './caller.js'
 import type { Database } from './database.js'
 
 type Sql = Prisma.Sql
@@ -30,15 +31,16 @@ export const isUnexpired = (alias: Sql): Sql => Prisma.sql`(${alias}.expires_at 
 
 /**
  * A subquery of one row: `permissions` that a user holds on a resource as `type:action`, and those of them, `above`, that
- * come from its ancestors and so hold on its parent too. Its tables have names of their own, so that `resourceId` can be
+ * come from its ancestors and so hold on its parent too; none for who is not active. Its tables have names of their own, so that `resourceId` can be
  * a column of the statement around it.
  */
-export const heldOn = (userId: Sql, resourceId: Sql): Sql => Prisma.sql`
+export const heldOn = ({ userId }: Principal, resourceId: Sql): Sql => Prisma.sql`
   SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions,
     coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action) FILTER (WHERE closure_.distance > 0), '{}') AS above
   FROM resource_closure closure_ JOIN role_bindings binding_ ON binding_.resource_id = closure_.ancestor_id
   JOIN role_permissions permission_ ON permission_.role = binding_.role
-  WHERE closure_.descendant_id = ${resourceId} AND ${isUnexpired(Prisma.sql`binding_`)} AND binding_.subject_id IN (${subjectsOf(userId)})`
+  WHERE closure_.descendant_id = ${resourceId} AND ${isUnexpired(Prisma.sql`binding_`)}
+    AND EXISTS (SELECT FROM users user_ WHERE user_.id = ${userId}::uuid AND user_.is_active) AND binding_.subject_id IN (${subjectsOf(Prisma.sql`${userId}::uuid`)})`
 
 /** Whether `permissions` allow an action on a type: exactly, or by a wildcard on either side. */
 export const allows = (permissions: Sql, type: Sql, action: Sql): Sql => Prisma.sql`
@@ -80,28 +82,27 @@ const resourceColumns = Prisma.sql`
     ORDER BY child.type COLLATE "C") AS "creatableTypes"`
 
 /** The resources with the ids that `ids` selects, as the user may see them. */
-const resourcesFor = (userId: string, ids: Sql, filter: Sql): Sql => Prisma.sql`
+const resourcesFor = (principal: Principal, ids: Sql, filter: Sql): Sql => Prisma.sql`
   SELECT ${resourceColumns} FROM resources r JOIN resource_types t ON t.name = r.type
   LEFT JOIN resources parent ON parent.id = r.parent_id
-  CROSS JOIN LATERAL (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`r.id`)}) held
+  CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`r.id`)}) held
   WHERE r.id IN (${ids}) AND ${filter} ORDER BY r.id`
 
 /** The resources with the ids that `ids` selects and that the user sees, in the order of their ids. */
-export const seenResources = (userId: string, ids: Sql): Sql => resourcesFor(userId, ids, isSeen)
+export const seenResources = (principal: Principal, ids: Sql): Sql => resourcesFor(principal, ids, isSeen)
 
 /**
  * Decides about one resource and loads it, in one statement, the same whether it is hidden or absent.
- * @param userId of an active user
  * @returns null when the user does not see it (404); otherwise what they may do is in `allowedActions`
  */
-export async function findSeenResource (db: Database, userId: string, id: string): Promise<Resource | null> {
-  const [resource] = await db.$queryRaw<Resource[]>(seenResources(userId, Prisma.sql`${id}::uuid`))
+export async function findSeenResource (db: Database, principal: Principal, id: string): Promise<Resource | null> {
+  const [resource] = await db.$queryRaw<Resource[]>(seenResources(principal, Prisma.sql`${id}::uuid`))
   return resource ?? null
 }
 
 /** Loads a resource for whoever has just made or changed it, and may do that without seeing it. */
-export async function getResource (db: Database, userId: string, id: string): Promise<Resource> {
-  const [resource] = await db.$queryRaw<Resource[]>(resourcesFor(userId, Prisma.sql`${id}::uuid`, Prisma.sql`TRUE`))
+export async function getResource (db: Database, principal: Principal, id: string): Promise<Resource> {
+  const [resource] = await db.$queryRaw<Resource[]>(resourcesFor(principal, Prisma.sql`${id}::uuid`, Prisma.sql`TRUE`))
   if (resource === undefined) throw new DomainError('not-found')
   return resource
 }
@@ -110,8 +111,8 @@ export async function getResource (db: Database, userId: string, id: string): Pr
  * Decides about a resource that a body refers to, by the same rule as the guard does about that in the path.
  * @throws {DomainError} not-found when the user does not see it
  */
-export async function getSeenResource (db: Database, userId: string, id: string): Promise<Resource> {
-  const resource = await findSeenResource(db, userId, id)
+export async function getSeenResource (db: Database, principal: Principal, id: string): Promise<Resource> {
+  const resource = await findSeenResource(db, principal, id)
   if (resource === null) throw new DomainError('not-found')
   return resource
 }
@@ -121,19 +122,28 @@ export async function getSeenResource (db: Database, userId: string, id: string)
  * gone: to be called while locks keep both as they are.
  * @throws {DomainError} not-found, forbidden
  */
-export async function getAllowedResource (tx: Database, userId: string, id: string, actions: readonly StandardAction[]): Promise<Resource> {
-  const resource = await getSeenResource(tx, userId, id)
+export async function getAllowedResource (tx: Database, principal: Principal, id: string, actions: readonly StandardAction[]): Promise<Resource> {
+  const resource = await getSeenResource(tx, principal, id)
   if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
   return resource
 }
 
 /** Which of some permissions on the root a user holds, for what is administered there: users, roles, types. */
-export async function findRootPermissions (db: Database, userId: string, permissions: readonly string[]): Promise<Set<string>> {
+export async function findRootPermissions (db: Database, principal: Principal, permissions: readonly string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<Array<{ permission: string }>>`
     SELECT wanted.permission FROM unnest(${permissions}::text[]) wanted(permission)
-    CROSS JOIN (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`${rootId}::uuid`)}) held
+    CROSS JOIN (${heldOn(principal, Prisma.sql`${rootId}::uuid`)}) held
     WHERE ${allows(Prisma.sql`held.permissions`, Prisma.sql`split_part(wanted.permission, ':', 1)`, Prisma.sql`split_part(wanted.permission, ':', 2)`)}`
   return new Set(rows.map(({ permission }) => permission))
+}
+
+/**
+ * Looks again at what the guard has let through, as `getAllowedResource` does, for what is administered on the root.
+ * @throws {DomainError} forbidden
+ */
+export async function requireRootPermission (tx: Database, principal: Principal, permission: string): Promise<void> {
+  const held = await findRootPermissions(tx, principal, [permission])
+  if (!held.has(permission)) throw new DomainError('forbidden')
 }
 
 /**
@@ -141,10 +151,10 @@ export async function findRootPermissions (db: Database, userId: string, permiss
  * counts as held only through a wildcard.
  * @param permissions a subquery of `type`, `action`
  */
-export async function findNotHeld (db: Database, userId: string, resourceId: string, permissions: Sql): Promise<string[]> {
+export async function findNotHeld (db: Database, principal: Principal, resourceId: string, permissions: Sql): Promise<string[]> {
   const rows = await db.$queryRaw<Array<{ permission: string }>>`
     SELECT DISTINCT wanted.type || ':' || wanted.action AS permission FROM (${permissions}) wanted
-    CROSS JOIN (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`${resourceId}::uuid`)}) held
+    CROSS JOIN (${heldOn(principal, Prisma.sql`${resourceId}::uuid`)}) held
     WHERE NOT (${allows(Prisma.sql`held.permissions`, Prisma.sql`wanted.type`, Prisma.sql`wanted.action`)})`
   return rows.map(({ permission }) => permission)
 }

@@ -1,6 +1,7 @@
 /** The rule against escalation: nobody gives, or takes away, what they do not hold in that place themselves. */
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { findNotHeld } from './decision.js'
 
@@ -8,8 +9,8 @@ import { findNotHeld } from './decision.js'
  * @param permissions as `type:action`
  * @throws {DomainError} escalation, naming what is missing
  */
-export async function requireHeld (db: Database, userId: string, resourceId: string, permissions: readonly string[]): Promise<void> {
-  const missing = await findNotHeld(db, userId, resourceId, Prisma.sql`
+export async function requireHeld (db: Database, caller: Caller, resourceId: string, permissions: readonly string[]): Promise<void> {
+  const missing = await findNotHeld(db, caller, resourceId, Prisma.sql`
     SELECT split_part(permission, ':', 1) AS type, split_part(permission, ':', 2) AS action FROM unnest(${permissions}::text[]) permission`)
   if (missing.length > 0) throw new DomainError('escalation', `You do not hold ${missing.sort().join(', ')} there yourself.`)
 }

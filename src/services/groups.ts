@@ -2,6 +2,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import { allows, findSeenResource, getAllowedResource, heldOn } from './decision.js'
 import { changingRights } from './locks.js'
@@ -17,7 +18,7 @@ export interface Member {
 
 /** A page of the direct members of a group, in the order in which they were added; `key` is their place in it. */
 export async function listMembers (
-  db: Database, userId: string, groupId: string, { after, limit }: { after?: string | undefined, limit: number }
+  db: Database, principal: Principal, groupId: string, { after, limit }: { after?: string | undefined, limit: number }
 ): Promise<Array<Member & { key: string }>> {
   const isSeen = allows(Prisma.sql`held.permissions`, Prisma.sql`'group'`, Prisma.sql`'view'`)
   const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`m.id > ${after}::uuid`
@@ -26,7 +27,7 @@ export async function listMembers (
       CASE WHEN m.user_id IS NOT NULL THEN u.id WHEN ${isSeen} THEN g.id END AS id,
       CASE WHEN m.user_id IS NOT NULL THEN u.name WHEN ${isSeen} THEN g.name END AS name
     FROM group_members m LEFT JOIN users u ON u.id = m.user_id LEFT JOIN resources g ON g.id = m.member_group_id
-    CROSS JOIN LATERAL (${heldOn(Prisma.sql`${userId}::uuid`, Prisma.sql`m.member_group_id`)}) held
+    CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`m.member_group_id`)}) held
     WHERE m.group_id = ${groupId}::uuid AND ${rest} ORDER BY m.id LIMIT ${limit}`
 }
 
@@ -35,10 +36,10 @@ export async function listMembers (
  * @throws {DomainError} not-found for a member that is absent, or a group that the caller does not see; cycle;
  *   not-found and forbidden when the caller has lost the right to edit the group since the guard looked
  */
-export async function addMember (db: Database, callerId: string, groupId: string, memberId: string): Promise<void> {
+export async function addMember (db: Database, caller: Caller, groupId: string, memberId: string): Promise<void> {
   await changingRights(db, async (tx) => {
-    await getAllowedResource(tx, callerId, groupId, ['edit'])
-    const column = await columnOf(tx, callerId, memberId)
+    await getAllowedResource(tx, caller, groupId, ['edit'])
+    const column = await columnOf(tx, caller, memberId)
     const [present] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM group_members WHERE group_id = ${groupId}::uuid AND ${column} = ${memberId}::uuid`
     if (present !== undefined) return
     const [cycle] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM group_closure WHERE group_id = ${memberId}::uuid AND member_group_id = ${groupId}::uuid`
@@ -48,10 +49,10 @@ export async function addMember (db: Database, callerId: string, groupId: string
 }
 
 /** @throws {DomainError} not-found for one who is no member, or a group that the caller does not see; last-owner */
-export async function removeMember (db: Database, callerId: string, groupId: string, memberId: string): Promise<void> {
+export async function removeMember (db: Database, caller: Caller, groupId: string, memberId: string): Promise<void> {
   await changingRights(db, async (tx) => {
-    await getAllowedResource(tx, callerId, groupId, ['edit'])
-    const column = await columnOf(tx, callerId, memberId)
+    await getAllowedResource(tx, caller, groupId, ['edit'])
+    const column = await columnOf(tx, caller, memberId)
     await keepingOwners(tx, ownedThrough(Prisma.sql`SELECT ${groupId}::uuid`), async () => {
       const count = await tx.$executeRaw`DELETE FROM group_members WHERE group_id = ${groupId}::uuid AND ${column} = ${memberId}::uuid`
       if (count === 0) throw new DomainError('not-found')
@@ -60,9 +61,9 @@ export async function removeMember (db: Database, callerId: string, groupId: str
 }
 
 /** The column of group_members for a user, or for a group that the caller sees. */
-async function columnOf (tx: Database, callerId: string, memberId: string): Promise<Prisma.Sql> {
+async function columnOf (tx: Database, caller: Caller, memberId: string): Promise<Prisma.Sql> {
   if (await findUserById(tx, memberId) !== null) return Prisma.sql`user_id`
-  const group = await findSeenResource(tx, callerId, memberId)
+  const group = await findSeenResource(tx, caller, memberId)
   if (group?.type !== 'group') throw new DomainError('not-found')
   return Prisma.sql`member_group_id`
 }

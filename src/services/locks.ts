@@ -4,8 +4,9 @@
  *
  * 1. the tree: taken by those who move or delete; shared by those who add a resource or change rights on one, which must
  *    not vanish or move under them. The triggers of the table take it too, for statements from elsewhere.
- * 2. the rights: taken by those who change bindings, members, roles, types or whether a user is active. What they check
- *    (escalation, last owner, cycles) so stays true until they commit.
+ * 2. the rights: taken by those who change bindings, members, roles, types or whether a user is active; shared by those
+ *    who add or change a resource. What they check (their own rights, escalation, last owner, cycles) so stays true until
+ *    they commit, and once a revocation is acknowledged nothing takes effect that it forbids.
  *
  * Nothing that only reads takes either.
  */
@@ -17,10 +18,18 @@ const rights = 7_283_003
 
 type Transaction = Prisma.TransactionClient
 
-/** Adds to the tree. */
-export async function addingToTree<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+/** Adds a resource or changes one, by a right that stays until it is done. */
+export async function changingResources<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${tree})`
+    await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${tree}), pg_advisory_xact_lock_shared(${rights})`
+    return await work(tx)
+  })
+}
+
+/** Changes something else, by a right that stays until it is done. */
+export async function keepingRights<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return await inTransaction(db, async (tx) => {
+    await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${rights})`
     return await work(tx)
   })
 }

@@ -1,8 +1,9 @@
 /** Resource types: what may exist, where, and what can be done with it. */
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { actionsOfType, rootId, standardActions } from './decision.js'
+import { actionsOfType, requireRootPermission, rootId, standardActions } from './decision.js'
 import { requireHeld } from './escalation.js'
 import { changingRights } from './locks.js'
 import { administrativePermissions, findRole } from './roles.js'
@@ -34,19 +35,20 @@ export async function listResourceTypes (db: Database, { after = '', limit }: { 
  * Makes a type, or changes one as a whole.
  * @param input `actions`: those beyond the five that every type has, which may be named too
  * @returns the type, and whether it is new
- * @throws {DomainError} in this order: unknown-role, unknown-type (a parent), escalation, built-in, in-use
+ * @throws {DomainError} in this order: forbidden (lost since the guard looked), unknown-role, unknown-type (a parent), escalation, built-in, in-use
  */
 export async function putResourceType (
-  db: Database, userId: string, name: string,
+  db: Database, caller: Caller, name: string,
   { actions = [], parents, creatorRole = null }: { actions?: string[] | undefined, parents: string[], creatorRole?: string | null | undefined }
 ): Promise<{ type: ResourceType, isNew: boolean }> {
   const ownActions = [...new Set(actions)].filter((action) => !(standardActions as readonly string[]).includes(action))
   return await changingRights(db, async (tx) => {
+    await requireRootPermission(tx, caller, 'resource-type:edit')
     const role = creatorRole === null ? null : await findRole(tx, creatorRole)
     if (creatorRole !== null && role === null) throw new DomainError('unknown-role')
     const known = new Set([name, ...(await tx.$queryRaw<Array<{ name: string }>>`SELECT name FROM resource_types`).map((type) => type.name)])
     if (!parents.every((parent) => known.has(parent))) throw new DomainError('unknown-type')
-    if (role !== null) await requireHeld(tx, userId, rootId, role.permissions)
+    if (role !== null) await requireHeld(tx, caller, rootId, role.permissions)
 
     const present = await findLocked(tx, name)
     if (present?.builtIn === true || reserved.has(name)) throw new DomainError('built-in')
@@ -63,9 +65,10 @@ export async function putResourceType (
   })
 }
 
-/** @throws {DomainError} in this order: not-found, built-in, in-use */
-export async function deleteResourceType (db: Database, name: string): Promise<void> {
+/** @throws {DomainError} in this order: forbidden (lost since the guard looked), not-found, built-in, in-use */
+export async function deleteResourceType (db: Database, caller: Caller, name: string): Promise<void> {
   await changingRights(db, async (tx) => {
+    await requireRootPermission(tx, caller, 'resource-type:delete')
     const present = await findLocked(tx, name)
     if (present === null) throw new DomainError('not-found')
     if (present.builtIn) throw new DomainError('built-in')

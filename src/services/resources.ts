@@ -2,11 +2,12 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import {
-  actionsOfType, findNotHeld, getResource, getSeenResource, heldOn, isSeen, isUnexpired, type Resource, rootId, seenResources, subjectsOf
+  actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, heldOn, isSeen, isUnexpired, type Resource, rootId, seenResources, subjectsOf
 } from './decision.js'
-import { addingToTree } from './locks.js'
+import { changingResources } from './locks.js'
 
 const mostAttributeBytes = 16_384
 /** PostgreSQL refuses JSON that is nested too deeply for its stack; nobody means to store that. */
@@ -20,15 +21,15 @@ export type Attributes = Record<string, unknown>
  * @throws {DomainError} in this order: invalid-request, unknown-type, not-found (parent), forbidden, invalid-parent, too-deep
  */
 export async function createResource (
-  db: Database, userId: string,
+  db: Database, caller: Caller,
   { type, name, parentId = rootId, attributes = {} }: { type: string, name: string, parentId?: string | undefined, attributes?: Attributes | undefined }
 ): Promise<Resource> {
   checkAttributes(attributes)
-  return await addingToTree(db, async (tx) => {
+  return await changingResources(db, async (tx) => {
     const kind = await findType(tx, type)
     if (kind === null) throw new DomainError('unknown-type')
-    const parent = await getSeenResource(tx, userId, parentId)
-    const missing = await findNotHeld(tx, userId, parentId, Prisma.sql`SELECT ${type} AS type, 'create' AS action`)
+    const parent = await getSeenResource(tx, caller, parentId)
+    const missing = await findNotHeld(tx, caller, parentId, Prisma.sql`SELECT ${type} AS type, 'create' AS action`)
     if (missing.length > 0) throw new DomainError('forbidden')
     if (!kind.parents.includes(parent.type)) throw new DomainError('invalid-parent')
     if (await depthOf(tx, parentId) >= deepest) throw new DomainError('too-deep')
@@ -39,9 +40,9 @@ export async function createResource (
     if (kind.creatorRole !== null) {
       await tx.$executeRaw`
         INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id, created_by)
-        VALUES (${uuidv7()}::uuid, ${kind.creatorRole}, ${id}::uuid, ${userId}::uuid, ${userId}::uuid, ${userId}::uuid)`
+        VALUES (${uuidv7()}::uuid, ${kind.creatorRole}, ${id}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid)`
     }
-    return await getResource(tx, userId, id)
+    return await getResource(tx, caller, id)
   })
 }
 
@@ -65,23 +66,24 @@ export async function depthOf (tx: Database, id: string): Promise<number> {
 /**
  * Changes a resource that the guard has let through; `attributes` are replaced as a whole.
  * @param ifMatch versions that the client knows, one of which must be the present one; undefined: any
- * @throws {DomainError} invalid-request, not-found, precondition-failed
+ * @throws {DomainError} invalid-request, not-found and forbidden (lost since the guard looked), precondition-failed
  */
 export async function updateResource (
-  db: Database, userId: string, id: string,
+  db: Database, caller: Caller, id: string,
   { name, attributes }: { name?: string | undefined, attributes?: Attributes | undefined }, ifMatch?: readonly number[]
 ): Promise<Resource> {
   checkAttributes(attributes)
   const json = attributes === undefined ? null : JSON.stringify(attributes)
-  return await addingToTree(db, async (tx) => {
-    const [present] = await tx.$queryRaw<Array<{ version: number }>>`SELECT version FROM resources WHERE id = ${id}::uuid FOR NO KEY UPDATE`
-    if (present === undefined) throw new DomainError('not-found')
-    if (ifMatch !== undefined && !ifMatch.includes(present.version)) throw new DomainError('precondition-failed')
+  return await changingResources(db, async (tx) => {
+    // By itself: a statement that waits for a lock goes on with the version that it saw before.
+    await tx.$executeRaw`SELECT 1 FROM resources WHERE id = ${id}::uuid FOR NO KEY UPDATE`
+    const { version } = await getAllowedResource(tx, caller, id, ['edit'])
+    if (ifMatch !== undefined && !ifMatch.includes(version)) throw new DomainError('precondition-failed')
     await tx.$executeRaw`
       UPDATE resources SET name = coalesce(${name ?? null}, name), attributes = coalesce(${json}::jsonb, attributes),
         version = version + 1, updated_at = now()
       WHERE id = ${id}::uuid`
-    return await getResource(tx, userId, id)
+    return await getResource(tx, caller, id)
   })
 }
 
@@ -103,14 +105,14 @@ export interface ResourceFilter {
  * @param page `after`: the last id of the page before; `limit`: how many
  */
 export async function listResources (
-  db: Database, userId: string, { type, parentId, action = 'view', q }: ResourceFilter, { after, limit }: { after?: string | undefined, limit: number }
+  db: Database, principal: Principal, { type, parentId, action = 'view', q }: ResourceFilter, { after, limit }: { after?: string | undefined, limit: number }
 ): Promise<Resource[]> {
-  const user = Prisma.sql`${userId}::uuid`
+  const user = Prisma.sql`${principal.userId}::uuid`
   const all = (...conditions: Array<Prisma.Sql | undefined>) => Prisma.join(conditions.filter((condition) => condition !== undefined), ' AND ')
   const isAfter = (id: Prisma.Sql) => after === undefined ? undefined : Prisma.sql`${id} > ${after}::uuid`
   const matches = all(
     // What lies below a binding that grants the action may be hidden all the same; below one that grants `view` it is not.
-    action === 'view' ? undefined : Prisma.sql`EXISTS (SELECT FROM (${heldOn(user, Prisma.sql`r.id`)}) held WHERE ${isSeen})`,
+    action === 'view' ? undefined : Prisma.sql`EXISTS (SELECT FROM (${heldOn(principal, Prisma.sql`r.id`)}) held WHERE ${isSeen})`,
     type === undefined ? undefined : Prisma.sql`r.type = ${type}`,
     q === undefined ? undefined : Prisma.sql`position(lower(${q}) IN lower(r.name)) > 0`,
     Prisma.sql`${action} = ANY ${actionsOfType}`)
@@ -130,7 +132,7 @@ export async function listResources (
         AND ${isChild} ORDER BY r.id LIMIT ${limit})
     UNION ALL (SELECT r.id FROM ${tables} WHERE r.id = bound.resource_id AND ${isChild})`
 
-  return await db.$queryRaw<Resource[]>(seenResources(userId, Prisma.sql`
+  return await db.$queryRaw<Resource[]>(seenResources(principal, Prisma.sql`
     SELECT DISTINCT found.id FROM (
       SELECT DISTINCT b.resource_id, p.type FROM role_bindings b JOIN role_permissions p ON p.role = b.role
       WHERE b.subject_id IN (${subjectsOf(user)}) AND ${isUnexpired(Prisma.sql`b`)} AND p.action IN (${action}, '*')) bound

@@ -1,8 +1,9 @@
 /** Roles: named sets of permissions. */
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { rootId, standardActions } from './decision.js'
+import { requireRootPermission, rootId, standardActions } from './decision.js'
 import { requireHeld } from './escalation.js'
 import { changingRights } from './locks.js'
 
@@ -40,13 +41,14 @@ export async function getRole (db: Database, name: string): Promise<Role> {
   return role
 }
 
-/** @throws {DomainError} in this order: invalid-request, escalation, role-exists */
+/** @throws {DomainError} in this order: forbidden (lost since the guard looked), invalid-request, escalation, role-exists */
 export async function createRole (
-  db: Database, userId: string, { name, description = '', permissions }: { name: string, description?: string | undefined, permissions: string[] }
+  db: Database, caller: Caller, { name, description = '', permissions }: { name: string, description?: string | undefined, permissions: string[] }
 ): Promise<Role> {
   return await changingRights(db, async (tx) => {
+    await requireRootPermission(tx, caller, 'role:create')
     await checkPermissions(tx, permissions)
-    await requireHeld(tx, userId, rootId, permissions)
+    await requireHeld(tx, caller, rootId, permissions)
     if (await findRole(tx, name) !== null) throw new DomainError('role-exists')
     await tx.$executeRaw`INSERT INTO roles (name, description) VALUES (${name}, ${description})`
     await setPermissions(tx, name, permissions)
@@ -56,15 +58,16 @@ export async function createRole (
 
 /**
  * Changes a role, at once for everybody who holds it.
- * @throws {DomainError} in this order: not-found, invalid-request, escalation, built-in
+ * @throws {DomainError} in this order: forbidden (lost since the guard looked), not-found, invalid-request, escalation, built-in
  */
 export async function updateRole (
-  db: Database, userId: string, name: string, { description, permissions }: { description?: string | undefined, permissions?: string[] | undefined }
+  db: Database, caller: Caller, name: string, { description, permissions }: { description?: string | undefined, permissions?: string[] | undefined }
 ): Promise<Role> {
   return await changingRights(db, async (tx) => {
+    await requireRootPermission(tx, caller, 'role:edit')
     const role = await getRole(tx, name)
     if (permissions !== undefined) await checkPermissions(tx, permissions)
-    await requireHeld(tx, userId, rootId, permissions ?? role.permissions)
+    await requireHeld(tx, caller, rootId, permissions ?? role.permissions)
     if (role.builtIn) throw new DomainError('built-in')
     await tx.$executeRaw`UPDATE roles SET description = coalesce(${description ?? null}, description), updated_at = now() WHERE name = ${name}`
     if (permissions !== undefined) await setPermissions(tx, name, permissions)
@@ -72,9 +75,10 @@ export async function updateRole (
   })
 }
 
-/** @throws {DomainError} in this order: not-found, built-in, in-use */
-export async function deleteRole (db: Database, name: string): Promise<void> {
+/** @throws {DomainError} in this order: forbidden (lost since the guard looked), not-found, built-in, in-use */
+export async function deleteRole (db: Database, caller: Caller, name: string): Promise<void> {
   await changingRights(db, async (tx) => {
+    await requireRootPermission(tx, caller, 'role:delete')
     const role = await getRole(tx, name)
     if (role.builtIn) throw new DomainError('built-in')
     const [use] = await tx.$queryRaw<unknown[]>`

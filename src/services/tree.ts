@@ -1,6 +1,7 @@
 /** Moving and deleting what others stand below. */
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, isUnexpired, type Resource, rootId } from './decision.js'
 import { changingTree } from './locks.js'
@@ -15,13 +16,13 @@ const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM res
  * @param id of a resource that the guard has let through: the user may edit and share it
  * @throws {DomainError} in this order: not-found and forbidden (lost since), not-found (parent), forbidden, escalation, built-in, cycle, invalid-parent, too-deep
  */
-export async function moveResource (db: Database, userId: string, id: string, parentId: string): Promise<Resource> {
+export async function moveResource (db: Database, caller: Caller, id: string, parentId: string): Promise<Resource> {
   return await changingTree(db, async (tx) => {
-    const resource = await getAllowedResource(tx, userId, id, ['edit', 'share'])
-    const parent = await getSeenResource(tx, userId, parentId)
-    const missing = await findNotHeld(tx, userId, parentId, Prisma.sql`SELECT ${resource.type} AS type, 'create' AS action`)
+    const resource = await getAllowedResource(tx, caller, id, ['edit', 'share'])
+    const parent = await getSeenResource(tx, caller, parentId)
+    const missing = await findNotHeld(tx, caller, parentId, Prisma.sql`SELECT ${resource.type} AS type, 'create' AS action`)
     if (missing.length > 0) throw new DomainError('forbidden')
-    const gained = await findNotHeld(tx, userId, id, gainedByMove(id, parentId))
+    const gained = await findNotHeld(tx, caller, id, gainedByMove(id, parentId))
     if (gained.length > 0) throw new DomainError('escalation')
     if (id === rootId) throw new DomainError('built-in')
 
@@ -35,7 +36,7 @@ export async function moveResource (db: Database, userId: string, id: string, pa
       await tx.$executeRaw`
         UPDATE resources SET parent_id = ${parentId}::uuid, version = version + 1, updated_at = now() WHERE id = ${id}::uuid`
     }
-    return await getResource(tx, userId, id)
+    return await getResource(tx, caller, id)
   })
 }
 
@@ -67,11 +68,11 @@ const gainedByMove = (id: string, parentId: string): Prisma.Sql => Prisma.sql`
  * `delete` for each type there.
  * @throws {DomainError} not-found (gone since), forbidden, built-in, has-children, last-owner
  */
-export async function deleteResource (db: Database, userId: string, id: string, isRecursive: boolean): Promise<void> {
+export async function deleteResource (db: Database, caller: Caller, id: string, isRecursive: boolean): Promise<void> {
   await changingTree(db, async (tx) => {
-    await getAllowedResource(tx, userId, id, ['delete'])
+    await getAllowedResource(tx, caller, id, ['delete'])
     if (isRecursive) {
-      const missing = await findNotHeld(tx, userId, id, Prisma.sql`
+      const missing = await findNotHeld(tx, caller, id, Prisma.sql`
         SELECT DISTINCT r.type, action FROM resources r, unnest(ARRAY['view', 'delete']) action WHERE r.id IN (${below(id)})`)
       if (missing.length > 0) throw new DomainError('forbidden')
     }

@@ -2,9 +2,11 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import type { Caller } from './caller.js'
 import type { Database } from './database.js'
+import { requireRootPermission } from './decision.js'
 import { isUuid } from './ids.js'
-import { changingRights } from './locks.js'
+import { changingRights, keepingRights } from './locks.js'
 import { keepingOwners, theRoot } from './owners.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
 import { checkPassword } from './password-rules.js'
@@ -89,19 +91,30 @@ export async function listUsers (
 }
 
 /**
- * Changes a user's name or whether the account is active. Deactivating ends every session of the user at once.
- * @throws {DomainError} invalid-request, not-found, last-owner
+ * Changes one's own name.
+ * @throws {DomainError} invalid-request
  */
-export async function updateUser (db: Database, id: string, change: { name?: string | undefined, isActive?: boolean | undefined }): Promise<User> {
+export async function updateOneself (db: Database, { userId }: Caller, { name }: { name?: string | undefined }): Promise<User> {
+  return await db.user.update({ where: { id: userId }, data: name === undefined ? {} : { name: normalizeName(name) }, select: userFields })
+}
+
+/**
+ * Changes a user's name or whether the account is active. Deactivating ends every session of the user at once.
+ * @throws {DomainError} invalid-request, forbidden (lost since the guard looked), not-found, last-owner
+ */
+export async function updateUser (
+  db: Database, caller: Caller, id: string, change: { name?: string | undefined, isActive?: boolean | undefined }
+): Promise<User> {
   if (!isUuid(id)) throw new DomainError('not-found')
   const name = change.name === undefined ? undefined : normalizeName(change.name)
   const data = { ...(name === undefined ? {} : { name }), ...(change.isActive === undefined ? {} : { isActive: change.isActive }) }
   const update = async (tx: Database) => {
+    await requireRootPermission(tx, caller, 'user:edit')
     const [changed] = await tx.user.updateManyAndReturn({ where: { id }, data, select: userFields })
     if (changed === undefined) throw new DomainError('not-found')
     return changed
   }
-  if (change.isActive === undefined) return await update(db)
+  if (change.isActive === undefined) return await keepingRights(db, update)
   return await changingRights(db, async (tx) => {
     const changed = await keepingOwners(tx, theRoot, async () => await update(tx))
     // After the user is locked: a login that was in time has its session by now, a later one finds the account inactive.

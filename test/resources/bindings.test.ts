@@ -1,6 +1,7 @@
 /** Role bindings: giving a role, taking it back, and what the list of them shows to whom. */
 import t from 'tap'
 import { createBinding, deleteBinding } from '../../src/services/bindings.js'
+import { callerOf } from '../helpers/caller.js'
 import { absentId, faults, openWorld, readPages, rootId } from './world.js'
 
 const world = await openWorld()
@@ -120,7 +121,7 @@ for (const [what, expiresAt, fault] of [
 }
 
 t.test('an expiry of this very moment is in the past', async (t) => {
-  await t.rejects(createBinding(db, owner.id, organization, { role: 'viewer', subject: { type: 'everyone' }, expiresAt: new Date() }), { code: 'invalid-request' })
+  await t.rejects(createBinding(db, callerOf(owner.id), organization, { role: 'viewer', subject: { type: 'everyone' }, expiresAt: new Date() }), { code: 'invalid-request' })
 })
 
 t.test('a binding that has expired grants nothing, and gives way to a new one', async (t) => {
@@ -207,10 +208,10 @@ t.test('taking back is refused in the documented order', async (t) => {
 t.test('a share that was taken away between the guard and the lock counts no more', async (t) => {
   const viewer = await person()
   await give(viewer, organization, '*:view')
-  const attempt = async (who: typeof owner) => await createBinding(db, who.id, organization, { role: 'viewer', subject: { type: 'user', id: owner.id } })
+  const attempt = async (who: typeof owner) => await createBinding(db, callerOf(who.id), organization, { role: 'viewer', subject: { type: 'user', id: owner.id } })
   await t.rejects(attempt(stranger), { code: 'not-found' })
   await t.rejects(attempt(viewer), { code: 'forbidden' })
-  await t.rejects(deleteBinding(db, viewer.id, organization, absentId), { code: 'forbidden' })
+  await t.rejects(deleteBinding(db, callerOf(viewer.id), organization, absentId), { code: 'forbidden' })
 })
 
 t.test('the list shows what is on the resource, and with `inherited` what counts there from above', async (t) => {

@@ -3,6 +3,7 @@ import t from 'tap'
 import { getResource } from '../../src/services/decision.js'
 import { updateResource } from '../../src/services/resources.js'
 import { moveResource } from '../../src/services/tree.js'
+import { callerOf } from '../helpers/caller.js'
 import { absentId, faults, openWorld, rootId } from './world.js'
 
 const world = await openWorld()
@@ -281,9 +282,9 @@ t.test('changing is refused in the documented order', async (t) => {
 })
 
 t.test('what was deleted between the guard and the work is not found', async (t) => {
-  await t.rejects(updateResource(db, owner.id, absentId, { name: 'x' }), { code: 'not-found' })
-  await t.rejects(moveResource(db, owner.id, absentId, rootId), { code: 'not-found' })
-  await t.rejects(getResource(db, owner.id, absentId), { code: 'not-found' })
+  await t.rejects(updateResource(db, callerOf(owner.id), absentId, { name: 'x' }), { code: 'not-found' })
+  await t.rejects(moveResource(db, callerOf(owner.id), absentId, rootId), { code: 'not-found' })
+  await t.rejects(getResource(db, callerOf(owner.id), absentId), { code: 'not-found' })
 })
 
 t.test('an action of one\'s own is offered to who holds it, and an action that the type does not have to nobody', async (t) => {

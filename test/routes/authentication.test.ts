@@ -19,22 +19,22 @@ const hidden = { schema: { hide: true } }
 function extend (app: FastifyInstance): void {
   app.get('/test/note', { ...hidden, config: { access: 'authenticated' } }, async (request) => {
     request.session.set('note' as never, (request.query as { note: string }).note as never)
-    return { userId: request.caller.user.id }
+    return { userId: request.identity.user.id }
   })
   app.get('/test/slow-note', { ...hidden, config: { access: 'authenticated' } }, async (request) => {
     await new Promise<void>((resolve) => { release = resolve; arrived() })
     request.session.set('note' as never, 'late' as never)
-    return { userId: request.caller.user.id }
+    return { userId: request.identity.user.id }
   })
   app.get('/test/impostor', { ...hidden, config: { access: 'authenticated' } }, async (request) => {
     const { id } = request.query as { id: string }
     Object.assign(request.session, { userId: id, user: { id }, isOwner: true })
-    request.session.identity = { ...request.caller, user: { ...request.caller.user, id } }
+    request.session.identity = { ...request.identity, user: { ...request.identity.user, id } }
     return {}
   })
   app.get('/test/destroy', { ...hidden, config: { access: 'authenticated' } }, async (request) => { await request.session.destroy(); return {} })
   app.get('/test/cookie', { ...hidden, config: { access: 'public' } }, async (_request, reply) => await reply.setCookie('theme', 'dark').send({}))
-  app.get('/test/caller', { ...hidden, config: { access: 'public' } }, async (request) => ({ id: request.caller.user.id }))
+  app.get('/test/caller', { ...hidden, config: { access: 'public' } }, async (request) => ({ id: request.identity.user.id }))
 }
 const lines: string[] = []
 const stream = new Writable({ write: (chunk, _encoding, done) => { lines.push(String(chunk)); done() } })

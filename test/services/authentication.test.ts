@@ -5,6 +5,7 @@ import { changePassword, logIn } from '../../src/services/authentication.js'
 import type { PasswordHasher } from '../../src/services/password-hashing.js'
 import { findIdentity, startSession } from '../../src/services/sessions.js'
 import { createUser, updateUser } from '../../src/services/users.js'
+import { createUserEditor } from '../helpers/caller.js'
 import { openTestDatabase, untilBlocked } from '../helpers/database.js'
 
 const database = await openTestDatabase()
@@ -19,6 +20,7 @@ const hasher: PasswordHasher = {
   hash: async (password) => { calls.push('hash'); return `$argon2id$${password}` },
   verify: async (hash, password) => { calls.push('verify'); return hash === `$argon2id$${password}` }
 }
+const editor = await createUserEditor(database)
 let counter = 0
 const createPerson = () => createUser(db, { email: `person${++counter}@example.org`, name: 'Jane Doe', password }, { hasher })
 const tryLogIn = (email: string, used = password, endsSecret?: string, secret: string = randomUUID()) =>
@@ -35,7 +37,7 @@ t.test('the right password starts a session and notes the login', async (t) => {
 
 t.test('known, unknown and deactivated accounts cost one verification and get the same error', async (t) => {
   const [person, deactivated] = [await createPerson(), await createPerson()]
-  await updateUser(db, deactivated.id, { isActive: false })
+  await updateUser(db, editor, deactivated.id, { isActive: false })
   for (const [what, email, used] of [
     ['wrong password', person.email, 'wrong'],
     ['unknown', 'nobody@example.org', password],
@@ -139,10 +141,10 @@ t.test('changing the password', async (t) => {
 t.test('a login while the account is deactivated leaves no session, 40 times out of 40', async (t) => {
   const person = await createPerson()
   for (let round = 0; round < 40; round++) {
-    await Promise.allSettled([tryLogIn(person.email), tryLogIn(person.email), updateUser(db, person.id, { isActive: false }), tryLogIn(person.email)])
+    await Promise.allSettled([tryLogIn(person.email), tryLogIn(person.email), updateUser(db, editor, person.id, { isActive: false }), tryLogIn(person.email)])
     const left = await sessionsOf(person.id)
     if (left.length > 0) t.fail(`round ${round}`, { left })
-    await updateUser(db, person.id, { isActive: true })
+    await updateUser(db, editor, person.id, { isActive: true })
   }
 })
 
@@ -151,7 +153,7 @@ t.test('a login that was quicker than a deactivation is ended by it', async (t) 
   let deactivation: Promise<unknown> | undefined
   await db.$transaction(async (tx) => {
     await logIn(tx, { email: person.email, password, secret: randomUUID(), ip: '::1', userAgent: undefined }, settings, hasher)
-    deactivation = updateUser(db, person.id, { isActive: false })
+    deactivation = updateUser(db, editor, person.id, { isActive: false })
     // A race has this order only sometimes.
     await untilBlocked(database)
   })

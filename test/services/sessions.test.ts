@@ -5,6 +5,7 @@ import { argon2id } from '../../src/services/password-hashing.js'
 import { endOtherSessions, endSessionBySecret, findIdentity, hashSessionSecret, removeExpiredSessions, saveSessionData, startSession } from '../../src/services/sessions.js'
 import { createUser, updateUser } from '../../src/services/users.js'
 import { letTimePass } from '../helpers/app.js'
+import { createUserEditor } from '../helpers/caller.js'
 import { connect, openTestDatabase, untilBlocked } from '../helpers/database.js'
 import { countStatements } from '../helpers/statements.js'
 
@@ -13,6 +14,7 @@ const { db, query, url } = database
 const hour = 3_600_000
 const settings = { sessionIdleMs: 24 * hour, sessionMaxMs: 14 * 24 * hour, sessionMaxPerUser: 20 }
 const hasher = { ...argon2id, hash: async () => '$argon2id$not-a-real-one' }
+const editor = await createUserEditor(database)
 let counter = 0
 const createPerson = () => createUser(db, { email: `person${++counter}@example.org`, name: 'Jane Doe', password: 'some-clever-password' }, { hasher })
 const start = async (userId: string, changed: Partial<typeof settings> = {}) => {
@@ -178,9 +180,9 @@ t.test('all sessions of a user but one end, and nobody else\'s', async (t) => {
 t.test('a deactivated account has no session, and its old ones do not come back with it', async (t) => {
   const { id } = await createPerson()
   const { secret } = await start(id)
-  await updateUser(db, id, { isActive: false })
+  await updateUser(db, editor, id, { isActive: false })
   t.equal(await isAlive(secret), false)
-  await updateUser(db, id, { isActive: true })
+  await updateUser(db, editor, id, { isActive: true })
   t.equal(await isAlive(secret), false)
 })
 

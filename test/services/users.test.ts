@@ -3,11 +3,13 @@ import t from 'tap'
 import type { DomainError } from '../../src/errors.js'
 import { isDatabaseFault } from '../../src/services/database.js'
 import { argon2id } from '../../src/services/password-hashing.js'
-import { createUser, findCredentials, findUserByEmail, findUserById, listUsers, replacePasswordHash, updateUser, type User } from '../../src/services/users.js'
+import { createUser, findCredentials, findUserByEmail, findUserById, listUsers, replacePasswordHash, updateOneself, updateUser, type User } from '../../src/services/users.js'
 import { makeOwnerOfRoot } from '../../src/services/bindings.js'
+import { callerOf, createUserEditor } from '../helpers/caller.js'
 import { openTestDatabase } from '../helpers/database.js'
 
-const { db, query } = await openTestDatabase()
+const database = await openTestDatabase()
+const { db, query } = database
 /** Hashes nothing, where a test is not about passwords. */
 const hasher = { ...argon2id, hash: async () => '$argon2id$not-a-real-one' }
 const password = 'some-clever-password'
@@ -110,7 +112,7 @@ for (const [what, name, message] of [
   t.test(`refused as a name: ${what}`, async (t) => {
     await t.rejects(create({ name }), { code: 'invalid-request', errors: [{ path: '/name', message }] })
     const { id } = await create()
-    await t.rejects(updateUser(db, id, { name }), { code: 'invalid-request', errors: [{ path: '/name', message }] })
+    await t.rejects(updateUser(db, callerOf(id), id, { name }), { code: 'invalid-request', errors: [{ path: '/name', message }] })
   })
 }
 
@@ -144,7 +146,7 @@ t.test('nobody is found by what is no address or no id', async (t) => {
   }
   for (const id of ['', 'abc', unknownId, `{${unknownId}}`, unknownId.replaceAll('-', ''), `${unknownId}\n`]) {
     t.equal(await findUserById(db, id), null, JSON.stringify(id))
-    await t.rejects(updateUser(db, id, { name: 'Nobody' }), { code: 'not-found' })
+    await t.rejects(updateUser(db, callerOf(unknownId), id, { name: 'Nobody' }), { code: 'not-found' })
   }
 })
 
@@ -200,10 +202,21 @@ t.test('lists', async (t) => {
 
 t.test('a name and whether the account is active are changed, alone or together', async (t) => {
   const { id } = await create()
-  t.match(await updateUser(db, id, { name: ' New Name ' }), { name: 'New Name', isActive: true })
-  t.match(await updateUser(db, id, { isActive: false }), { name: 'New Name', isActive: false })
-  t.match(await updateUser(db, id, { isActive: true, name: 'Another' }), { name: 'Another', isActive: true })
-  t.match(await updateUser(db, id.toUpperCase(), {}), { id, name: 'Another', isActive: true })
+  const editor = await createUserEditor(database)
+  t.match(await updateUser(db, editor, id, { name: ' New Name ' }), { name: 'New Name', isActive: true })
+  t.match(await updateUser(db, editor, id, { isActive: false }), { name: 'New Name', isActive: false })
+  t.match(await updateUser(db, editor, id, { isActive: true, name: 'Another' }), { name: 'Another', isActive: true })
+  t.match(await updateUser(db, editor, id.toUpperCase(), {}), { id, name: 'Another', isActive: true })
+  await t.rejects(updateUser(db, editor, unknownId, { name: 'Nobody' }), { code: 'not-found' })
+})
+
+t.test('oneself may change one\'s name, and nothing of an account without the right to, even when it was lost just now', async (t) => {
+  const { id } = await create()
+  t.match(await updateOneself(db, callerOf(id), { name: ' New Name ' }), { id, name: 'New Name' })
+  t.match(await updateOneself(db, callerOf(id), {}), { id, name: 'New Name' })
+  await t.rejects(updateUser(db, callerOf(id), id, { name: 'Another' }), { code: 'forbidden' })
+  await t.rejects(updateUser(db, callerOf(id), id, { isActive: false }), { code: 'forbidden' })
+  t.match(await findUserById(db, id), { name: 'New Name', isActive: true })
 })
 
 t.test('a password hash is replaced only where it is the one that was checked', async (t) => {
@@ -216,22 +229,24 @@ t.test('a password hash is replaced only where it is the one that was checked', 
 t.test('the last active administrator stays active', async (t) => {
   const [one, other] = [await create(), await create()]
   await makeOwnerOfRoot(db, one.id)
-  await t.rejects(updateUser(db, one.id, { isActive: false }), { code: 'last-owner' })
-  await t.rejects(updateUser(db, one.id.toUpperCase(), { isActive: false }), { code: 'last-owner' }, 'in either case of the id')
+  const [byOne, byOther] = [callerOf(one.id), callerOf(other.id)]
+  await t.rejects(updateUser(db, byOne, one.id, { isActive: false }), { code: 'last-owner' })
+  await t.rejects(updateUser(db, byOne, one.id.toUpperCase(), { isActive: false }), { code: 'last-owner' }, 'in either case of the id')
   await makeOwnerOfRoot(db, other.id)
-  t.match(await updateUser(db, one.id, { isActive: false }), { isActive: false })
-  await t.rejects(updateUser(db, other.id, { isActive: false }), { code: 'last-owner' })
-  t.match(await updateUser(db, one.id, { isActive: false }), { isActive: false }, 'again, which changes nothing')
-  t.match(await updateUser(db, other.id, { name: 'Still here' }), { isActive: true })
+  t.match(await updateUser(db, byOther, one.id, { isActive: false }), { isActive: false })
+  await t.rejects(updateUser(db, byOther, other.id, { isActive: false }), { code: 'last-owner' })
+  t.match(await updateUser(db, byOther, one.id, { isActive: false }), { isActive: false }, 'again, which changes nothing')
+  await t.rejects(updateUser(db, byOne, one.id, { isActive: true }), { code: 'forbidden' }, 'an owner who is not active may nothing')
+  t.match(await updateUser(db, byOther, other.id, { name: 'Still here' }), { isActive: true })
 })
 
-t.test('two administrators who deactivate each other leave one active, 50 times out of 50', async (t) => {
+t.test('two administrators who deactivate themselves leave one active, 50 times out of 50', async (t) => {
   await query('DELETE FROM users')
   const [one, other] = [await create(), await create()]
   await makeOwnerOfRoot(db, one.id)
   await makeOwnerOfRoot(db, other.id)
   for (let round = 0; round < 50; round++) {
-    const results = await Promise.allSettled([updateUser(db, one.id, { isActive: false }), updateUser(db, other.id, { isActive: false })])
+    const results = await Promise.allSettled([one, other].map(({ id }) => updateUser(db, callerOf(id), id, { isActive: false })))
     const [active] = await query('SELECT count(*)::int FROM users WHERE is_active')
     const refused = results.filter((result) => result.status === 'rejected')
     if (active?.['count'] !== 1 || refused.length !== 1 || refused[0]?.reason.code !== 'last-owner') t.fail(`round ${round}`, { active, results })

@@ -11,6 +11,7 @@ import {
 } from '../../reference/evaluator.js'
 import { rootId, type User, type World } from '../../reference/world.js'
 import { named } from './describe.js'
+import { callerOf } from '../../helpers/caller.js'
 import type { Request } from './perform.js'
 
 export function expectEqual (world: World, actual: unknown, expected: unknown, what: string): void {
@@ -31,7 +32,7 @@ const relevant = ({ id, type, name, parentId, allowedActions, creatableTypes }: 
 /** Every resource for every active user: seen or not, with which actions, types to create, and parent. */
 export async function compareDecisions (db: Database, world: World): Promise<void> {
   for (const user of activeUsers(world)) {
-    const rows = await db.$queryRaw<Resource[]>(seenResources(user.id, Prisma.sql`SELECT id FROM resources`))
+    const rows = await db.$queryRaw<Resource[]>(seenResources(callerOf(user.id), Prisma.sql`SELECT id FROM resources`))
     const expected = world.resources.filter(({ id }) => sees(world, user.id, id)).map(({ id }) => shown(world, user.id, id))
     expectEqual(world, rows.map(relevant), expected.sort(byId), `what ${user.name} sees`)
   }
@@ -43,7 +44,7 @@ const byId = (one: { id: string }, other: { id: string }) => one.id < other.id ?
 export async function compareList (db: Database, world: World, user: User, filter: ListFilter, limit: number): Promise<void> {
   const rows: Resource[] = []
   for (let page: Resource[] | undefined; page === undefined || page.length === limit;) {
-    page = await listResources(db, user.id, filter, { after: rows.at(-1)?.id, limit })
+    page = await listResources(db, callerOf(user.id), filter, { after: rows.at(-1)?.id, limit })
     rows.push(...page)
     if (rows.length > world.resources.length) break
   }
@@ -55,11 +56,11 @@ export async function compareList (db: Database, world: World, user: User, filte
 export async function compareHeld (db: Database, world: World, user: User, resourceId: string): Promise<void> {
   const types = ['*', ...world.types.map(({ name }) => name), 'no-such-type']
   const permissions = types.flatMap((type) => ['*', 'no-such-action', ...actionsOf(world, type), 'sign'].map((action) => `${type}:${action}`))
-  const missing = await findNotHeld(db, user.id, resourceId, Prisma.sql`
+  const missing = await findNotHeld(db, callerOf(user.id), resourceId, Prisma.sql`
     SELECT split_part(p, ':', 1) AS type, split_part(p, ':', 2) AS action FROM unnest(${permissions}::text[]) p`)
   const expected = new Set(permissions.filter((permission) => !holds(world, user.id, resourceId, permission)))
   expectEqual(world, missing.sort(), [...expected].sort(), `what ${user.name} does not hold on ${resourceId}`)
-  const administered = await findRootPermissions(db, user.id, administrativePermissions)
+  const administered = await findRootPermissions(db, callerOf(user.id), administrativePermissions)
   expectEqual(world, [...administered].sort(), administrativePermissions.filter((permission) => holdsOnRoot(world, user.id, permission)).sort(),
     `what ${user.name} administers`)
 }

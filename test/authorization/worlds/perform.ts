@@ -1,6 +1,7 @@
 /** The same change in two ways: by the services, in a transaction that is given back, and by requests. */
 import { DomainError } from '../../../src/errors.js'
 import { createBinding, deleteBinding } from '../../../src/services/bindings.js'
+import type { Caller } from '../../../src/services/caller.js'
 import type { Database } from '../../../src/services/database.js'
 import { findRootPermissions, getSeenResource, type StandardAction } from '../../../src/services/decision.js'
 import { addMember, removeMember } from '../../../src/services/groups.js'
@@ -11,6 +12,7 @@ import { deleteResource, moveResource } from '../../../src/services/tree.js'
 import { findUserById, updateUser } from '../../../src/services/users.js'
 import type { Change } from '../../reference/changes.js'
 import type { World } from '../../reference/world.js'
+import { callerOf } from '../../helpers/caller.js'
 import type { RequestOptions, Response } from '../../helpers/app.js'
 
 export interface Outcome {
@@ -37,7 +39,7 @@ export async function performByService (tx: Database, world: World, change: Chan
 }
 
 async function callService (tx: Database, world: World, change: Change): Promise<unknown> {
-  const { by } = change
+  const by = callerOf(change.by)
   switch (change.kind) {
     case 'bind': {
       await guard(tx, by, change.resourceId, ['share'])
@@ -63,9 +65,9 @@ async function callService (tx: Database, world: World, change: Change): Promise
     case 'deactivate': {
       const held = await findRootPermissions(tx, by, ['user:view', 'user:edit'])
       const user = await findUserById(tx, change.userId)
-      if (user === null || !(held.has('user:view') || user.id === by)) throw new DomainError('not-found')
+      if (user === null || !(held.has('user:view') || user.id === by.userId)) throw new DomainError('not-found')
       if (!held.has('user:edit')) throw new DomainError('forbidden')
-      return await updateUser(tx, user.id, { isActive: change.kind === 'activate' })
+      return await updateUser(tx, by, user.id, { isActive: change.kind === 'activate' })
     }
     case 'create-role':
       await guardRoot(tx, by, 'role:create')
@@ -75,21 +77,21 @@ async function callService (tx: Database, world: World, change: Change): Promise
       return await updateRole(tx, by, change.name, change)
     case 'delete-role':
       await guardRoot(tx, by, 'role:delete')
-      return await deleteRole(tx, change.name)
+      return await deleteRole(tx, by, change.name)
     case 'edit-type':
       await guardRoot(tx, by, 'resource-type:edit')
       return await putResourceType(tx, by, change.name, { actions: change.ownActions, parents: change.parents, creatorRole: change.creatorRole })
   }
 }
 
-async function guard (tx: Database, userId: string, resourceId: string, actions: StandardAction[], type?: string): Promise<void> {
-  const resource = await getSeenResource(tx, userId, resourceId)
+async function guard (tx: Database, by: Caller, resourceId: string, actions: StandardAction[], type?: string): Promise<void> {
+  const resource = await getSeenResource(tx, by, resourceId)
   if (type !== undefined && resource.type !== type) throw new DomainError('not-found')
   if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
 }
 
-async function guardRoot (tx: Database, userId: string, permission: string): Promise<void> {
-  if (!(await findRootPermissions(tx, userId, [permission])).has(permission)) throw new DomainError('forbidden')
+async function guardRoot (tx: Database, by: Caller, permission: string): Promise<void> {
+  if (!(await findRootPermissions(tx, by, [permission])).has(permission)) throw new DomainError('forbidden')
 }
 
 export type Request = (method: string, url: string, options?: RequestOptions) => Promise<Response>
