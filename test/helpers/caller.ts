@@ -8,7 +8,7 @@ export const callerOf = (userId: string): Caller => ({ userId, permissions: null
 /** Makes somebody who may change accounts and holds nothing else. */
 export async function createUserEditor ({ query }: TestDatabase): Promise<Caller> {
   const id = uuidv7()
-  await query("INSERT INTO users (id, email, name, password_hash) VALUES ($1, $1 || '@example.net', 'Editor', '$argon2id$of-no-password')", [id])
+  await query("INSERT INTO users (id, email, name, password_hash) VALUES ($1, $2, 'Editor', '$argon2id$of-no-password')", [id, `${id}@example.net`])
   await query("INSERT INTO roles (name) VALUES ('user-editor') ON CONFLICT DO NOTHING")
   await query("INSERT INTO role_permissions (role, type, action) VALUES ('user-editor', 'user', 'edit') ON CONFLICT DO NOTHING")
   await query(`INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id)
