@@ -8,6 +8,7 @@ import { resourceTypeRoutes } from './resource-types.js'
 import { resourceRoutes } from './resources.js'
 import { roleRoutes } from './roles.js'
 import { sharedSchemas } from './schemas.js'
+import { sessionRoutes } from './sessions.js'
 import { userRoutes } from './users.js'
 
 export const routes: FastifyPluginAsync<{ version: string }> = async (app, { version }) => {
@@ -15,6 +16,7 @@ export const routes: FastifyPluginAsync<{ version: string }> = async (app, { ver
   await app.register(coreRoutes, { version })
   await app.register(userRoutes)
   await app.register(authenticationRoutes)
+  await app.register(sessionRoutes)
   await app.register(resourceRoutes)
   await app.register(bindingRoutes)
   await app.register(groupRoutes)

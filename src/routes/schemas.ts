@@ -132,4 +132,7 @@ export const Empty = Type.Null({ description: 'Done.' })
 /** The resource in a path. */
 export const ResourceId = Type.Object({ id: Type.String({ description: 'The resource\'s id; `root` stands for the root\'s.', examples: ['root'] }) })
 
+/** The user in a path. */
+export const UserId = Type.Object({ id: Type.String({ description: 'The user\'s id.', examples: Uuid['examples'] }) })
+
 export const SearchText = Type.String({ minLength: 1, maxLength: 100, description: 'Literally, anywhere in the name, whatever its case.', examples: ['minutes'] })

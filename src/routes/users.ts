@@ -4,9 +4,7 @@ import { Type } from '@sinclair/typebox'
 import { changePassword } from '../services/authentication.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { createUser, listUsers, updateOneself, updateUser, type User as UserRow } from '../services/users.js'
-import { defaultLimit, Email, Empty, PageQuery, pageOf, Password, reference, User, UserName, Uuid } from './schemas.js'
-
-const Id = Type.Object({ id: Type.String({ description: 'The user\'s id.', examples: Uuid['examples'] }) })
+import { defaultLimit, Email, Empty, PageQuery, pageOf, Password, reference, User, UserId, UserName } from './schemas.js'
 
 export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const isOpen = app.config.registration === 'open'
@@ -82,7 +80,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/users/:id', {
     config: { access: { user: 'self-or-view' } },
-    schema: { tags: ['users'], summary: 'One account', description: 'Oneself, or with `user:view` on the root.', params: Id, response: { 200: reference(User, { description: 'The account.' }) } }
+    schema: { tags: ['users'], summary: 'One account', description: 'Oneself, or with `user:view` on the root.', params: UserId, response: { 200: reference(User, { description: 'The account.' }) } }
   }, async ({ targetUser }) => targetUser as UserRow)
 
   app.patch('/users/:id', {
@@ -91,7 +89,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       tags: ['users'],
       summary: 'Change an account',
       description: 'Deactivating ends every session of the user at once.',
-      params: Id,
+      params: UserId,
       body: Type.Object({ name: Type.Optional(UserName), isActive: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
       response: { 200: reference(User, { description: 'The account.' }) }
     }

@@ -4,8 +4,12 @@
  */
 import { createHash } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
+import { DomainError } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
+import type { Caller } from './caller.js'
 import { type Database, inTransaction } from './database.js'
+import { requireRootPermission } from './decision.js'
+import { keepingRights } from './locks.js'
 import { type User, userColumns } from './users.js'
 
 /** A session as the API shows it; `expiresAt` is when it ends unless it is used before. */
@@ -116,9 +120,33 @@ export async function endSessionBySecret (db: Database, secret: string): Promise
   await db.session.deleteMany({ where: { secretHash: hashSessionSecret(secret) } })
 }
 
+/** A page of the live sessions of a user in the order of their ids, which is that of their beginning. */
+export async function listSessions (
+  db: Database, userId: string, { after, limit }: { after?: string | undefined, limit: number }
+): Promise<Session[]> {
+  const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`s.id > ${after}::uuid`
+  return await db.$queryRaw<Session[]>`
+    SELECT s.id, s.created_at AS "createdAt", s.last_seen_at AS "lastSeenAt", s.expires_at AS "expiresAt", s.ip, s.user_agent AS "userAgent"
+    FROM sessions s WHERE s.user_id = ${userId}::uuid AND s.expires_at > now() AND ${rest} ORDER BY s.id LIMIT ${limit}`
+}
+
+/** Ends one live session of a user. @throws {DomainError} not-found, also for one of somebody else */
+export async function endSession (db: Database, userId: string, id: string): Promise<void> {
+  const count = await db.$executeRaw`DELETE FROM sessions WHERE id = ${id}::uuid AND user_id = ${userId}::uuid AND expires_at > now()`
+  if (count === 0) throw new DomainError('not-found')
+}
+
 /** Ends every session of a user but one. */
 export async function endOtherSessions (db: Database, userId: string, keptId: string): Promise<void> {
   await db.session.deleteMany({ where: { userId, NOT: { id: keptId } } })
+}
+
+/** Ends every session of a user, for somebody who administers accounts. @throws {DomainError} forbidden (lost since the guard looked) */
+export async function endSessionsOf (db: Database, caller: Caller, userId: string): Promise<void> {
+  await keepingRights(db, async (tx) => {
+    await requireRootPermission(tx, caller, 'user:edit')
+    await tx.session.deleteMany({ where: { userId } })
+  })
 }
 
 /** Any number that no other part of the product uses for an advisory lock. */

@@ -50,6 +50,13 @@ export const needs: Record<string, Need[]> = {
   'PATCH /users/:id, deactivate another': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
 
   'POST /auth/login': ['active account'],
+  'GET /users/me/sessions': ['signed in'],
+  'DELETE /users/me/sessions': ['signed in'],
+  'DELETE /users/me/sessions/:sessionId': ['signed in'],
+  'GET /users/:id/sessions, of oneself': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
+  'GET /users/:id/sessions, of another': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
+  'DELETE /users/:id/sessions, of another': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
+
   'POST /auth/logout': ['signed in'],
   'GET /auth/session': ['signed in'],
 

@@ -1,4 +1,5 @@
 /** The requests by which somebody could try to tell the hidden from the absent, and what there is to hide. */
+import { v7 as uuidv7 } from 'uuid'
 import { rootId } from '../reference/world.js'
 import type { Answer, Asking } from './answers.js'
 import type { Route } from './route-table.js'
@@ -50,6 +51,8 @@ export function attempts (method: string): Attempt[] {
 /** Everything here is hidden from `asker`, who owns an organization of their own. */
 export async function buildSecrets (world: World) {
   const keeper = await world.addPerson('Keeper')
+  const keeperSession = uuidv7()
+  await world.openSession(keeper.id, keeperSession)
   const asker = await world.addPerson('Asker')
   const asUser = ({ id }: Person) => ({ type: 'user', id }) as const
 
@@ -85,6 +88,7 @@ export async function buildSecrets (world: World) {
 
   return {
     keeper,
+    keeperSession,
     asker,
     blind,
     expired,
@@ -120,6 +124,8 @@ export function secretsBehind ({ url, access }: Route, parameter: string, secret
     return { path, hidden: access.type === 'group' ? [group, document, secrets.ownDocument] : [document, project, organization, group] }
   }
   if (parameter === 'id' && typeof access === 'object' && 'user' in access) return { path, hidden: [secrets.keeper.id, secrets.deactivated.id] }
+  // A session of somebody else is none of one's own.
+  if (parameter === 'sessionId') return { path, hidden: [secrets.keeperSession] }
   // A binding on something else, hidden or one's own, is not on this.
   if (parameter === 'bindingId') return { path, hidden: [secrets.binding, secrets.ownBinding] }
   if (parameter === 'memberId') return { path, hidden: [secrets.group, secrets.memberGroup, secrets.document, secrets.ownDocument] }

@@ -1,4 +1,5 @@
 /** For each route a request that is valid for whoever may make it, on things that are made anew for each call. */
+import { v7 as uuidv7 } from 'uuid'
 import { password } from '../helpers/app.js'
 import { rootId } from '../reference/world.js'
 import type { Subjects } from './needs.js'
@@ -41,16 +42,16 @@ const onRoot = (success: number, rest = '', body?: (scene: Scene) => Promise<unk
   success,
   prepare: async (scene) => ({ url: `/resources/root${rest}`, body: await body?.(scene), subjects: { target: rootId } })
 })
-const onBystander = (success: number, body?: unknown): Recipe => ({
+const onBystander = (success: number, body?: unknown, rest = ''): Recipe => ({
   success,
   prepare: async ({ world }) => {
     const { id } = await world.addPerson('Bystander')
-    return { url: `/users/${id}`, body, subjects: { account: id } }
+    return { url: `/users/${id}${rest}`, body, subjects: { account: id } }
   }
 })
-const onOneself = (success: number, body?: unknown): Recipe => ({
+const onOneself = (success: number, body?: unknown, rest = ''): Recipe => ({
   success,
-  prepare: async ({ caller: { id } }) => ({ url: `/users/${id}`, body, subjects: { account: id } })
+  prepare: async ({ caller: { id } }) => ({ url: `/users/${id}${rest}`, body, subjects: { account: id } })
 })
 /** On a group of its own in the organization. */
 const onGroup = (success: number, memberOf?: (scene: Scene, groupId: string) => Promise<string>): Recipe => ({
@@ -115,6 +116,20 @@ export const recipes: Record<string, Recipe> = {
     success: 200,
     prepare: async ({ caller: { id, email } }) => ({ url: '/auth/login', body: { email, password }, subjects: { account: id } })
   },
+  'GET /users/me/sessions': plain('/users/me/sessions'),
+  'DELETE /users/me/sessions': plain('/users/me/sessions', 204),
+  'DELETE /users/me/sessions/:sessionId': {
+    success: 204,
+    prepare: async ({ world, caller }) => {
+      const id = uuidv7()
+      await world.openSession(caller.id, id)
+      return { url: `/users/me/sessions/${id}` }
+    }
+  },
+  'GET /users/:id/sessions, of oneself': onOneself(200, undefined, '/sessions'),
+  'GET /users/:id/sessions, of another': onBystander(200, undefined, '/sessions'),
+  'DELETE /users/:id/sessions, of another': onBystander(204, undefined, '/sessions'),
+
   'POST /auth/logout': plain('/auth/logout', 204),
   'GET /auth/session': plain('/auth/session'),
 

@@ -23,11 +23,11 @@ export function openWorld ({ query }: Pick<TestDatabase, 'query'>) {
   const reference = freshWorld()
 
   /** A session that needs no write for an hour, so that each request costs the same statements. @returns the cookie */
-  async function openSession (userId: string): Promise<string> {
+  async function openSession (userId: string, id = uuidv7()): Promise<string> {
     const secret = randomBytes(24).toString('base64url')
     await query(`INSERT INTO sessions (id, secret_hash, user_id, last_seen_at, expires_at, absolute_expires_at, ip)
       VALUES ($1, $2, $3, now() + interval '1 hour', now() + interval '1 day', now() + interval '1 day', '127.0.0.1')`,
-    [uuidv7(), Buffer.from(hashSessionSecret(secret)), userId])
+    [id, Buffer.from(hashSessionSecret(secret)), userId])
     return `sessionid=${encodeURIComponent(signer.sign(secret))}`
   }
 

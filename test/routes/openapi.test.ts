@@ -66,9 +66,9 @@ t.test('it has every route of ours, with its method', async (t) => {
   t.same(listed.sort(), operations.map(({ name }) => name).sort())
   t.same(operations.map(({ name }) => name).sort(), [
     'DELETE /groups/{id}/members/{memberId}', 'DELETE /resource-types/{name}', 'DELETE /resources/{id}', 'DELETE /resources/{id}/bindings/{bindingId}',
-    'DELETE /roles/{name}', 'GET /', 'GET /auth/session', 'GET /groups/{id}/members', 'GET /healthz', 'GET /openapi.json', 'GET /readyz',
+    'DELETE /roles/{name}', 'DELETE /users/me/sessions', 'DELETE /users/me/sessions/{sessionId}', 'DELETE /users/{id}/sessions', 'GET /', 'GET /auth/session', 'GET /groups/{id}/members', 'GET /healthz', 'GET /openapi.json', 'GET /readyz',
     'GET /resource-types', 'GET /resources', 'GET /resources/{id}', 'GET /resources/{id}/bindings', 'GET /roles', 'GET /roles/{name}', 'GET /users',
-    'GET /users/me', 'GET /users/{id}', 'PATCH /resources/{id}', 'PATCH /roles/{name}', 'PATCH /users/me', 'PATCH /users/{id}', 'POST /auth/login',
+    'GET /users/me', 'GET /users/me/sessions', 'GET /users/{id}', 'GET /users/{id}/sessions', 'PATCH /resources/{id}', 'PATCH /roles/{name}', 'PATCH /users/me', 'PATCH /users/{id}', 'POST /auth/login',
     'POST /auth/logout', 'POST /resources', 'POST /resources/{id}/bindings', 'POST /resources/{id}/move', 'POST /roles', 'POST /users',
     'PUT /groups/{id}/members/{memberId}', 'PUT /resource-types/{name}', 'PUT /users/me/password'
   ])
@@ -96,7 +96,12 @@ for (const [name, expected] of Object.entries({
   'PATCH /users/{id}': [200, 400, 401, 403, 404, 408, 409, 413, 415, 500, 503],
   'POST /auth/login': [200, 400, 401, 403, 408, 413, 415, 500, 503],
   'POST /auth/logout': [204, 400, 401, 403, 408, 413, 415, 500, 503],
-  'GET /auth/session': [200, 400, 401, 500, 503]
+  'GET /auth/session': [200, 400, 401, 500, 503],
+  'GET /users/me/sessions': [200, 400, 401, 500, 503],
+  'DELETE /users/me/sessions': [204, 400, 401, 403, 408, 413, 415, 500, 503],
+  'DELETE /users/me/sessions/{sessionId}': [204, 400, 401, 403, 404, 408, 413, 415, 500, 503],
+  'GET /users/{id}/sessions': [200, 400, 401, 403, 404, 500, 503],
+  'DELETE /users/{id}/sessions': [204, 400, 401, 403, 404, 408, 413, 415, 500, 503]
 })) {
   t.test(`it has every status of ${name}`, async (t) => {
     t.same(statuses(operations.find((one) => one.name === name)!.operation), expected)
