@@ -7,6 +7,7 @@ import fastify, { type FastifyServerOptions, LogController } from 'fastify'
 import type { Config } from './config.js'
 import access from './plugins/access.js'
 import cleanup from './plugins/cleanup.js'
+import limits from './plugins/limits.js'
 import openapi from './plugins/openapi.js'
 import prisma from './plugins/prisma.js'
 import problem, { answerClientError, sendFrameworkError } from './plugins/problem.js'
@@ -84,6 +85,7 @@ export async function buildApp ({ config, databaseUrl, secrets, logger = false }
   await app.register(security, { isHttps, corsOrigins: config.corsOrigins, ownOrigin: () => config.publicUrl ?? app.listenOrigin() })
   await app.register(session, { secrets, isHttps, lifetimes: config })
   await app.register(access)
+  await app.register(limits, { isOn: config.isRateLimited, secrets, isHttps })
   await app.register(cleanup)
   await app.register(openapi, { version, cookieName: isHttps ? '__Host-sessionid' : 'sessionid' })
   await app.register(routes, { version })

@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'in-use'
   | 'precondition-failed'
   | 'timeout'
+  | 'rate-limited'
   | 'payload-too-large'
   | 'unsupported-media-type'
   | 'headers-too-large'
@@ -46,6 +47,20 @@ export class DomainError extends Error {
    */
   constructor (readonly code: ErrorCode, readonly detail?: string, readonly errors?: FieldError[]) {
     super(detail ?? code)
+  }
+}
+
+/** So many of something in so much time. */
+export interface Limit {
+  name: string
+  quota: number
+  windowSeconds: number
+}
+
+/** Somebody has reached a limit, and may go on after `waitMs`. */
+export class RateLimitError extends DomainError {
+  constructor (readonly limit: Limit, readonly waitMs: number) {
+    super('rate-limited')
   }
 }
 

@@ -1,16 +1,22 @@
 /** Removes what has expired, in the background. */
 import fp from 'fastify-plugin'
+import { removeExpiredLimits } from '../services/limits.js'
 import { removeExpiredSessions } from '../services/sessions.js'
 
 const everyMs = 600_000
 
 export default fp(async (app) => {
+  async function clean (): Promise<void> {
+    try {
+      const sessions = await removeExpiredSessions(app.prisma)
+      const limits = await removeExpiredLimits(app.prisma)
+      if (sessions + limits > 0) app.log.info({ sessions, limits }, 'removed what has expired')
+    } catch (error) {
+      app.log.warn({ err: error }, 'what has expired could not be removed; the next run tries again')
+    }
+  }
   let running: Promise<void> = Promise.resolve()
-  const timer = setInterval(() => {
-    running = removeExpiredSessions(app.prisma).then(
-      (count) => { if (count > 0) app.log.info({ count }, 'expired sessions removed') },
-      (error) => app.log.warn({ err: error }, 'expired sessions could not be removed; the next run tries again'))
-  }, everyMs)
+  const timer = setInterval(() => { running = clean() }, everyMs)
   timer.unref()
   app.addHook('onClose', async () => {
     clearInterval(timer)

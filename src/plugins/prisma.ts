@@ -1,11 +1,14 @@
 /** The connection to the database: one pool, with bounded waits, behind a Prisma client. */
 import { PrismaPg } from '@prisma/adapter-pg'
 import fp from 'fastify-plugin'
+import pg from 'pg'
 import { PrismaClient } from '../generated/prisma/client.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     prisma: PrismaClient
+    /** The connections behind it, for a library that brings its own statements. */
+    pool: pg.Pool
   }
 }
 
@@ -20,7 +23,7 @@ export default fp<{ databaseUrl: string }>(async (app, { databaseUrl }) => {
     names.set(sql, `s${names.size}`)
     return names.get(sql) as string
   }
-  const adapter = new PrismaPg({
+  const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 10,
     // Without a limit a request waits for a connection as long as the database is away.
@@ -30,10 +33,12 @@ export default fp<{ databaseUrl: string }>(async (app, { databaseUrl }) => {
     // Quiet spells would otherwise drop the connections and the statements prepared on them.
     idleTimeoutMillis: 0,
     keepAlive: true
-  }, {
-    statementNameGenerator,
-    onPoolError: (error) => app.log.warn({ err: error }, 'a database connection was lost')
   })
-  app.decorate('prisma', new PrismaClient({ adapter }))
-  app.addHook('onClose', () => app.prisma.$disconnect())
+  pool.on('error', (error) => app.log.warn({ err: error }, 'a database connection was lost'))
+  app.decorate('pool', pool)
+  app.decorate('prisma', new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator }) }))
+  app.addHook('onClose', async () => {
+    await app.prisma.$disconnect()
+    await pool.end()
+  })
 }, { name: 'prisma' })

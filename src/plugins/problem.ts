@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { DomainError, type ErrorCode, type FieldError } from '../errors.js'
+import { DomainError, type ErrorCode, type FieldError, RateLimitError } from '../errors.js'
 import { isDatabaseFault } from '../services/database.js'
 
 export interface Problem {
@@ -41,12 +41,15 @@ export const problems = {
   timeout: { status: 408, title: 'Request timed out', detail: 'The request did not arrive in time. Send it again.' },
   'payload-too-large': { status: 413, title: 'Payload too large', detail: 'The body is larger than this path takes.' },
   'unsupported-media-type': { status: 415, title: 'Unsupported media type', detail: 'Send the body as application/json.' },
+  'rate-limited': { status: 429, title: 'Too many attempts', detail: 'There were too many attempts. Try again after the seconds that Retry-After says.' },
   'headers-too-large': { status: 431, title: 'Headers too large', detail: 'The headers are larger than 16 KiB.' },
   overloaded: { status: 503, title: 'Service unavailable', detail: 'The service cannot answer at the moment. Try again in a little while.' },
   internal: { status: 500, title: 'Internal error', detail: 'Something went wrong on our side. The x-request-id of this answer finds it in the log.' }
 } satisfies Record<ErrorCode, { status: number, title: string, detail: string }>
 
 const retryAfterSeconds = 2
+/** Of a limit; a longer time is told in part, so that nobody waits for hours on one answer's word (contract §4). */
+const longestRetryAfterSeconds = 900
 
 /** Fastify's own refusals before a handler runs, by their code; every other 4xx of Fastify is an invalid request. */
 const codesOfFastify: Record<string, ErrorCode> = {
@@ -86,14 +89,36 @@ function toFieldError ({ instancePath, keyword, params, message = 'does not fit'
 /** The headers that a problem of a status carries, for the OpenAPI document. */
 export function problemHeaders (status: number): Record<string, unknown> | undefined {
   if (status === 401) return { 'WWW-Authenticate': { type: 'string', description: 'How to authenticate.' } }
-  if (status === 503) return { 'Retry-After': { type: 'integer', description: 'Seconds after which to try again.' } }
+  const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds after which to try again.' } }
+  if (status === 429) {
+    return {
+      ...retryAfter,
+      RateLimit: { type: 'string', description: 'The limit, what is left of it, and the seconds until there is more.' },
+      'RateLimit-Policy': { type: 'string', description: 'The limit, how many it allows, and in how many seconds.' }
+    }
+  }
+  if (status === 503) return retryAfter
   return undefined
+}
+
+/** What says how long to wait, in the form of draft-ietf-httpapi-ratelimit-headers and in that of its early drafts, which more clients read. */
+function limitHeaders ({ limit: { name, quota, windowSeconds }, waitMs }: RateLimitError): Record<string, string> {
+  const seconds = String(Math.min(Math.max(Math.ceil(waitMs / 1_000), 1), longestRetryAfterSeconds))
+  return {
+    'retry-after': seconds,
+    ratelimit: `"${name}";r=0;t=${seconds}`,
+    'ratelimit-policy': `"${name}";q=${quota};w=${windowSeconds}`,
+    'ratelimit-limit': String(quota),
+    'ratelimit-remaining': '0',
+    'ratelimit-reset': seconds
+  }
 }
 
 /** Answers with a problem. 401 says how to authenticate (RFC 9110, 11.6.1), 503 when to come again. */
 export function sendProblem (reply: FastifyReply, error: unknown): FastifyReply {
   const problem = toProblem(error)
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="gatehouse"')
+  if (error instanceof RateLimitError) reply.headers(limitHeaders(error))
   if (problem.status === 503) reply.header('retry-after', retryAfterSeconds)
   return reply.code(problem.status).type('application/problem+json; charset=utf-8').send(problem)
 }

@@ -40,7 +40,7 @@ export default fp<Options>(async (app, { isHttps, corsOrigins, ownOrigin }) => {
       origin: corsOrigins,
       credentials: true,
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-      exposedHeaders: ['etag', 'location', 'retry-after', 'x-request-id']
+      exposedHeaders: ['etag', 'location', 'ratelimit', 'ratelimit-policy', 'retry-after', 'x-request-id']
     })
   }
 

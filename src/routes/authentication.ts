@@ -7,7 +7,7 @@ import { Email, Empty, Password, reference, Session, User } from './schemas.js'
 
 export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/auth/login', {
-    config: { access: 'public', errors: ['invalid-credentials', 'overloaded'] },
+    config: { access: 'public', errors: ['invalid-credentials', 'rate-limited', 'overloaded'] },
     bodyLimit: 16_384,
     schema: {
       tags: ['authentication'],
@@ -19,14 +19,13 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     }
   }, async (request, reply) => {
-    const { user, session } = await logIn(app.prisma, {
-      ...request.body,
-      secret: request.session.sessionId,
-      endsSecret: request.presentedSecret,
-      ip: request.ip,
-      userAgent: request.headers['user-agent']
-    }, app.config)
+    const { body, ip, headers } = request
+    const attempt = { email: body.email, address: ip, device: request.deviceOf(body.email) }
+    const { user, session } = await app.limits.logIn(attempt, async () => await logIn(app.prisma, {
+      ...body, secret: request.session.sessionId, endsSecret: request.presentedSecret, ip, userAgent: headers['user-agent']
+    }, app.config))
     await reply.openSession()
+    reply.rememberDevice(body.email)
     return { user, session: { ...session, current: true } }
   })
 

@@ -27,7 +27,7 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post('/resources/:id/bindings', {
-    config: { access: { resource: ['share'] }, errors: ['unknown-role', 'unknown-subject', 'escalation', 'binding-exists'] },
+    config: { access: { resource: ['share'] }, errors: ['unknown-role', 'unknown-subject', 'escalation', 'binding-exists', 'rate-limited'] },
     schema: {
       tags: ['bindings'],
       summary: 'Give a role',
@@ -50,9 +50,10 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async ({ caller, resource, body: { role, subject, expiresAt } }, reply) => {
     const { id } = resource as ResourceRow
-    const binding = await createBinding(app.prisma, caller, id, {
+    const create = async () => await createBinding(app.prisma, caller, id, {
       role, subject: { ...subject, id: subject.id?.toLowerCase() }, expiresAt: expiresAt == null ? null : new Date(expiresAt)
     })
+    const binding = await app.limits.nameSubject(caller.userId, { isGuessable: subject.email !== undefined }, create)
     return await reply.code(201).header('location', `/resources/${id}/bindings/${binding.id}`).send(binding)
   })
 

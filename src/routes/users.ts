@@ -10,7 +10,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const isOpen = app.config.registration === 'open'
 
   app.post('/users', {
-    config: { access: isOpen ? 'public' : { permission: 'user:create' }, errors: ['email-taken', 'overloaded'] },
+    config: { access: isOpen ? 'public' : { permission: 'user:create' }, errors: ['email-taken', 'overloaded', ...isOpen ? ['rate-limited' as const] : []] },
     bodyLimit: 16_384,
     schema: {
       tags: ['users'],
@@ -22,7 +22,9 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     }
   }, async (request, reply) => {
-    const user = await createUser(app.prisma, request.body, app.config)
+    const create = async () => await createUser(app.prisma, request.body, app.config)
+    // Who administers accounts may make many.
+    const user = isOpen ? await app.limits.register(request.ip, create) : await create()
     return await reply.code(201).header('location', `/users/${user.id}`).send(user)
   })
 
@@ -42,7 +44,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   }, async ({ caller, body }) => await updateOneself(app.prisma, caller, body))
 
   app.put('/users/me/password', {
-    config: { access: 'authenticated', errors: ['invalid-credentials'] },
+    config: { access: 'authenticated', errors: ['invalid-credentials', 'rate-limited'] },
     bodyLimit: 16_384,
     schema: {
       tags: ['users'],
@@ -56,7 +58,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       response: { 204: Empty }
     }
   }, async ({ identity: { user, session }, body }, reply) => {
-    await changePassword(app.prisma, { ...body, user, sessionId: session.id }, app.config)
+    await app.limits.confirmPassword(user.id, async () =>
+      await changePassword(app.prisma, { ...body, user, sessionId: session.id }, app.config))
     return await reply.code(204).send(null)
   })
 

@@ -7,10 +7,11 @@ import { v7 as uuidv7 } from 'uuid'
 import { DomainError } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
 import type { Caller } from './caller.js'
+import { removeInBatches } from './cleanup.js'
 import { type Database, inTransaction } from './database.js'
 import { requireRootPermission } from './decision.js'
 import { keepingRights } from './locks.js'
-import { type User, userColumns } from './users.js'
+import { lookupEmail, type User, userColumns } from './users.js'
 
 /** A session as the API shows it; `expiresAt` is when it ends unless it is used before. */
 export interface Session {
@@ -36,6 +37,8 @@ export interface SessionLifetimes {
 
 /** Longest cut of a User-Agent header that is kept. */
 const longestUserAgent = 512
+/** Longer than any address; a proxy that is trusted may say anything. */
+const longestAddress = 64
 const minute = 60_000
 
 const sessionColumns = Prisma.sql`s.id AS "sessionId", s.created_at AS "sessionCreatedAt", s.last_seen_at AS "lastSeenAt",
@@ -63,7 +66,7 @@ export async function startSession (
       INSERT INTO sessions (id, secret_hash, user_id, created_at, last_seen_at, expires_at, absolute_expires_at, ip, user_agent)
       VALUES (${uuidv7()}::uuid, ${hashSessionSecret(input.secret)}, ${input.userId}::uuid, now(), now(),
         now() + least(${interval(settings.sessionIdleMs)}, ${interval(settings.sessionMaxMs)}), now() + ${interval(settings.sessionMaxMs)},
-        ${input.ip}, ${input.userAgent?.slice(0, longestUserAgent)})
+        ${input.ip.slice(0, longestAddress)}, ${input.userAgent?.slice(0, longestUserAgent)})
       RETURNING id, created_at AS "createdAt", last_seen_at AS "lastSeenAt", expires_at AS "expiresAt", ip, user_agent AS "userAgent"`
     await tx.$executeRaw`
       DELETE FROM sessions WHERE id IN (
@@ -149,24 +152,17 @@ export async function endSessionsOf (db: Database, caller: Caller, userId: strin
   })
 }
 
-/** Any number that no other part of the product uses for an advisory lock. */
-const cleanupLock = 7_283_001
+/** Whether a live session of the account with this e-mail began at this address. */
+export async function isSignedInFrom (db: Database, email: string, ip: string): Promise<boolean> {
+  const rows = await db.$queryRaw<unknown[]>`
+    SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE lower(u.email) = lower(${lookupEmail(email)}) AND s.ip = ${ip} AND s.expires_at > now() LIMIT 1`
+  return rows.length > 0
+}
 
-/**
- * Removes sessions that have ended by themselves, a small batch at a time so that no request waits for it.
- * @returns how many rows went; 0 also while another instance is at it
- */
+/** Removes sessions that have ended by themselves. @returns how many */
 export async function removeExpiredSessions (db: PrismaClient, batchSize = 500): Promise<number> {
-  let removed = 0
-  for (;;) {
-    const count = await db.$transaction(async (tx) => {
-      const [lock] = await tx.$queryRaw<Array<{ isOurs: boolean }>>`SELECT pg_try_advisory_xact_lock(${cleanupLock}) AS "isOurs"`
-      if (lock?.isOurs !== true) return 0
-      return await tx.$executeRaw`
-        DELETE FROM sessions WHERE id IN (
-          SELECT id FROM sessions WHERE expires_at <= now() ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)`
-    })
-    removed += count
-    if (count < batchSize) return removed
-  }
+  return await removeInBatches(db, batchSize, async (tx) => await tx.$executeRaw`
+    DELETE FROM sessions WHERE id IN (
+      SELECT id FROM sessions WHERE expires_at <= now() ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)`)
 }

@@ -169,7 +169,7 @@ function normalizeEmail (text: string): string {
 }
 
 /** What to look an address up with; nothing but ASCII is stored, and lower() would fold some other letters into it. */
-function lookupEmail (email: string): string {
+export function lookupEmail (email: string): string {
   return /^[!-~]+$/.test(email.trim()) ? email.trim() : ''
 }
 

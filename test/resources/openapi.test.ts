@@ -24,7 +24,7 @@ const expected: Record<string, string[]> = {
   'post /resources/{id}/move': ['200', '404', '409', ...ofChanges],
   'delete /resources/{id}': ['204', '404', '409', ...ofChanges],
   'get /resources/{id}/bindings': ['200', '403', '404', ...usual],
-  'post /resources/{id}/bindings': ['201', '404', '409', ...ofChanges],
+  'post /resources/{id}/bindings': ['201', '404', '409', '429', ...ofChanges],
   'delete /resources/{id}/bindings/{bindingId}': ['204', '404', '409', ...ofChanges],
   'get /groups/{id}/members': ['200', '404', ...usual],
   'put /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges],

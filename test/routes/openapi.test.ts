@@ -87,14 +87,14 @@ for (const [name, expected] of Object.entries({
   'GET /': [200, 400, 500],
   'GET /healthz': [200, 400, 500],
   'GET /readyz': [200, 400, 500, 503],
-  'POST /users': [201, 400, 403, 408, 409, 413, 415, 500, 503],
+  'POST /users': [201, 400, 403, 408, 409, 413, 415, 429, 500, 503],
   'GET /users/me': [200, 400, 401, 500, 503],
   'PATCH /users/me': [200, 400, 401, 403, 408, 413, 415, 500, 503],
-  'PUT /users/me/password': [204, 400, 401, 403, 408, 413, 415, 500, 503],
+  'PUT /users/me/password': [204, 400, 401, 403, 408, 413, 415, 429, 500, 503],
   'GET /users': [200, 400, 401, 403, 500, 503],
   'GET /users/{id}': [200, 400, 401, 404, 500, 503],
   'PATCH /users/{id}': [200, 400, 401, 403, 404, 408, 409, 413, 415, 500, 503],
-  'POST /auth/login': [200, 400, 401, 403, 408, 413, 415, 500, 503],
+  'POST /auth/login': [200, 400, 401, 403, 408, 413, 415, 429, 500, 503],
   'POST /auth/logout': [204, 400, 401, 403, 408, 413, 415, 500, 503],
   'GET /auth/session': [200, 400, 401, 500, 503],
   'GET /users/me/sessions': [200, 400, 401, 500, 503],
@@ -113,6 +113,7 @@ t.test('it says which codes a status may have, with an example of each', async (
   t.equal(responses[403]?.description, 'Forbidden: `cross-site`, `forbidden`')
   t.match(responses[403]?.content?.['application/problem+json']?.examples, { 'cross-site': { value: { code: 'cross-site', status: 403 } }, forbidden: { value: { code: 'forbidden' } } })
   t.match(responses[401]?.headers, { 'WWW-Authenticate': { schema: { type: 'string' } } })
+  t.match(operations.find(({ name }) => name === 'POST /auth/login')!.operation.responses[429]?.headers, { 'Retry-After': {}, RateLimit: {}, 'RateLimit-Policy': {} })
   t.match(responses[503]?.headers, { 'Retry-After': { schema: { type: 'integer' } } })
 })
 

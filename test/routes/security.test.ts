@@ -178,7 +178,7 @@ t.test('an application with a route that does not say who may call it does not s
   await t.rejects(async () => { await app.ready() }, { message: 'Routes without config.access, which says who may call them: GET /undeclared; HEAD /undeclared; PUT,DELETE /undeclared/:id' })
 })
 
-t.test('expired sessions are removed in the background, and a failure is logged', async (t) => {
+t.test('what has expired is removed in the background, and a failure is logged', async (t) => {
   const real = globalThis.setInterval
   const ticks: Array<() => void> = []
   t.intercept(globalThis, 'setInterval', { value: (tick: () => void, ms: number) => { if (ms === 600_000) ticks.push(tick); return real(tick, ms) } })
@@ -199,8 +199,9 @@ t.test('expired sessions are removed in the background, and a failure is logged'
   await plain.request('POST', '/auth/login', { body: loginBody })
   t.same(await tick(await build(database.url)), [], 'nothing to say where nothing has expired')
   await query("UPDATE sessions SET expires_at = now() - interval '1 second'")
+  await query("INSERT INTO rate_limits VALUES ('old', 1, 0)")
   const [{ count }] = await query('SELECT count(*)::int FROM sessions') as [{ count: number }]
-  t.match(await tick(await build(database.url)), [{ level: 30, count, msg: 'expired sessions removed' }])
+  t.match(await tick(await build(database.url)), [{ level: 30, sessions: count, limits: 1, msg: 'removed what has expired' }])
   t.same(await query('SELECT count(*)::int FROM sessions'), [{ count: 0 }])
   t.match(await tick(await build('postgresql://nobody@127.0.0.1:1/nothing')), [{ level: 40, msg: /could not be removed/ }])
 })

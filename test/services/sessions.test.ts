@@ -43,11 +43,12 @@ t.test('the database holds a SHA-256 of the secret and nowhere the secret', asyn
   t.notMatch(JSON.stringify(row), secret)
 })
 
-t.test('a user agent is cut, and may be absent', async (t) => {
+t.test('an address and a user agent are cut; the latter may be absent', async (t) => {
   const { id } = await createPerson()
   const startWith = (userAgent: string | undefined) => startSession(db, { userId: id, secret: randomUUID(), ip: '::1', userAgent }, settings)
   t.equal((await startWith('x'.repeat(5_000))).userAgent, 'x'.repeat(512))
   t.equal((await startWith(undefined)).userAgent, null)
+  t.equal((await startSession(db, { userId: id, secret: randomUUID(), ip: 'x'.repeat(100), userAgent: undefined }, settings)).ip, 'x'.repeat(64))
 })
 
 t.test('a session ends after the idle time, unless it is used before', async (t) => {

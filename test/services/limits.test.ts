@@ -1,0 +1,235 @@
+/** Limits on guessing: what is counted, who is slowed down by it, for how long, and what guesses at once come to. */
+import pg from 'pg'
+import t from 'tap'
+import { DomainError, RateLimitError } from '../../src/errors.js'
+import { type LoginAttempt, noLimits, openLimits, removeExpiredLimits } from '../../src/services/limits.js'
+import { startSession } from '../../src/services/sessions.js'
+import { openTestDatabase } from '../helpers/database.js'
+
+const database = await openTestDatabase()
+const { db, query, url } = database
+const pools = [new pg.Pool({ connectionString: url }), new pg.Pool({ connectionString: url })]
+t.teardown(() => Promise.all(pools.map((pool) => pool.end())))
+/** Two instances of the service. */
+const [limits, otherInstance] = pools.map((pool) => openLimits(db, pool)) as [ReturnType<typeof openLimits>, ReturnType<typeof openLimits>]
+
+let counter = 0
+const newEmail = () => `person${++counter}@example.org`
+/** One that nobody has used yet. */
+const newAddress = () => `10.${(++counter >> 16) & 255}.${(counter >> 8) & 255}.${counter & 255}`
+const letTimePass = async (seconds: number) => await query('UPDATE rate_limits SET expire = expire - $1', [seconds * 1_000])
+
+const right = async () => 'in'
+const wrong = async () => { throw new DomainError('invalid-credentials') }
+const broken = async () => { throw new DomainError('overloaded') }
+/** What becomes of an attempt: `in`, the code of the error, or the wait in seconds. */
+const outcome = async (attempt: Promise<unknown>): Promise<unknown> => await attempt.catch((error: DomainError) =>
+  error instanceof RateLimitError ? Math.ceil(error.waitMs / 1_000) : error.code)
+const tryLogin = async (attempt: Partial<LoginAttempt>, work: () => Promise<unknown>, at = limits) =>
+  await outcome(at.logIn({ email: 'jane@example.org', address: newAddress(), device: undefined, ...attempt }, work))
+const times = async (count: number, work: () => Promise<unknown>) => {
+  const found = []
+  for (let index = 0; index < count; index++) found.push(await work())
+  return found
+}
+const failed = 'invalid-credentials'
+
+t.test('the sixth failed login to an account has to wait, wherever it comes from, and each one after it for longer', async (t) => {
+  const email = newEmail()
+  t.same(await times(5, () => tryLogin({ email }, wrong)), Array(5).fill(failed))
+  const waits: number[] = []
+  for (let round = 0; round < 6; round++) {
+    const wait = await tryLogin({ email: email.toUpperCase() }, right) as number
+    waits.push(wait)
+    t.same(await times(3, () => tryLogin({ email }, right, otherInstance)), Array(3).fill(wait), 'asking again changes nothing')
+    await letTimePass(wait)
+    t.equal(await tryLogin({ email: ` ${email}` }, wrong), failed, 'then one may try')
+  }
+  t.same(waits, [2, 4, 8, 16, 32, 64])
+  t.same(await tryLogin({ email: newEmail() }, right), 'in', 'another account is not concerned')
+  await letTimePass(900)
+  t.same(await times(5, () => tryLogin({ email }, wrong)), Array(5).fill(failed), 'after 15 minutes it begins anew')
+})
+
+t.test('a wait is never longer than 15 minutes', async (t) => {
+  const email = newEmail()
+  await times(5, () => tryLogin({ email }, wrong))
+  for (let round = 0; round < 30; round++) {
+    await query("UPDATE rate_limits SET expire = 0 WHERE key LIKE 'account-wait:%'")
+    await tryLogin({ email }, wrong)
+  }
+  const wait = await tryLogin({ email }, right) as number
+  t.ok(wait <= 900 && wait > 890, String(wait))
+})
+
+t.test('of 60 guesses at once, at two instances, five are looked at', async (t) => {
+  const email = newEmail()
+  let looks = 0
+  const guess = async () => {
+    looks++
+    await wrong()
+  }
+  const found = await Promise.all(Array.from({ length: 60 }, (_, index) => tryLogin({ email }, guess, index % 2 === 0 ? limits : otherInstance)))
+  t.equal(looks, 5)
+  t.equal(found.filter((one) => one === failed).length, 5)
+  t.ok(found.every((one) => one === failed || typeof one === 'number'))
+})
+
+t.test('a right password pays nothing', async (t) => {
+  const [email, address] = [newEmail(), newAddress()]
+  t.same(await times(60, () => tryLogin({ email, address }, right)), Array(60).fill('in'))
+  t.same(await times(5, () => tryLogin({ email }, wrong)), Array(5).fill(failed))
+})
+
+t.test('nor does a fault of ours', async (t) => {
+  const email = newEmail()
+  t.same(await times(10, () => tryLogin({ email }, broken)), Array(10).fill('overloaded'))
+  t.same(await times(10, () => tryLogin({ email, device: 'known' }, broken)), Array(10).fill('overloaded'))
+  t.same(await times(5, () => tryLogin({ email }, wrong)), Array(5).fill(failed))
+  await letTimePass(2)
+  t.same(await tryLogin({ email }, broken), 'overloaded')
+  t.same(await tryLogin({ email }, wrong), failed, 'nor does it begin a wait')
+})
+
+t.test('the right password ends a wait for nobody but who gives it', async (t) => {
+  const [email, stranger] = [newEmail(), newAddress()]
+  await times(5, () => tryLogin({ email, address: stranger }, wrong))
+  await letTimePass(2)
+  t.equal(await tryLogin({ email }, right), 'in', 'the owner, once it is over')
+  t.equal(await tryLogin({ email, address: stranger }, wrong), failed)
+  t.equal(await tryLogin({ email, address: stranger }, wrong), 4, 'whose success has not made the stranger\'s failures undone')
+})
+
+t.test('a browser that the account knows goes on while strangers are slowed down', async (t) => {
+  const [email, address] = [newEmail(), newAddress()]
+  await times(5, () => tryLogin({ email, address }, wrong))
+  t.equal(await tryLogin({ email, address }, right), 2)
+  t.equal(await tryLogin({ email, address, device: 'mine' }, right), 'in', 'even at the same address')
+  t.same(await times(6, () => tryLogin({ email, device: 'mine' }, wrong)), [...Array(5).fill(failed), 2], 'with a limit of its own')
+  t.equal(await tryLogin({ email, device: 'another of mine' }, right), 'in')
+  await letTimePass(2)
+  t.equal(await tryLogin({ email, device: 'mine' }, right), 'in')
+  t.same(await times(6, () => tryLogin({ email, device: 'mine' }, wrong)), [...Array(5).fill(failed), 2], 'success has made its failures undone')
+})
+
+t.test('so does an address where the account is signed in', async (t) => {
+  const [email, home] = [newEmail(), newAddress()]
+  const { id } = await db.user.create({ data: { id: crypto.randomUUID(), email, name: 'Jane', passwordHash: '$argon2id$none' } })
+  const session = { userId: id, secret: 'a secret', ip: home, userAgent: undefined }
+  await startSession(db, session, { sessionIdleMs: 60_000, sessionMaxMs: 60_000, sessionMaxPerUser: 2 })
+  await times(5, () => tryLogin({ email }, wrong))
+  t.equal(await tryLogin({ email }, right), 2)
+  t.equal(await tryLogin({ email, address: home }, right), 'in')
+  t.same(await times(6, () => tryLogin({ email, address: home }, wrong)), [...Array(5).fill(failed), 2])
+  await query("UPDATE sessions SET expires_at = now() - interval '1 second' WHERE user_id = $1", [id])
+  await letTimePass(2)
+  await tryLogin({ email }, wrong)
+  t.equal(await tryLogin({ email, address: home }, right), 4, 'but no longer when the session has ended')
+})
+
+t.test('one address has 50 failed logins in 15 minutes, for all accounts together', async (t) => {
+  const address = newAddress()
+  t.same(await times(50, () => tryLogin({ email: newEmail(), address }, wrong)), Array(50).fill(failed))
+  const wait = await tryLogin({ email: newEmail(), address: `::ffff:${address}` }, right) as number
+  t.ok(wait > 800 && wait <= 900, String(wait))
+  t.equal(await tryLogin({ email: newEmail() }, right), 'in', 'other addresses go on')
+  t.equal(await tryLogin({ email: newEmail(), address, device: 'known' }, right), 'in', 'as does a browser that is known')
+  await letTimePass(900)
+  t.equal(await tryLogin({ email: newEmail(), address }, right), 'in')
+})
+
+t.test('of 80 guesses at once from one address, for as many accounts, 50 are looked at', async (t) => {
+  const address = newAddress()
+  const found = await Promise.all(Array.from({ length: 80 }, () => tryLogin({ email: newEmail(), address }, wrong)))
+  t.equal(found.filter((one) => one === failed).length, 50)
+})
+
+t.test('an IPv6 address counts with its network of 64 bits, and what is no address as it is', async (t) => {
+  await times(50, () => tryLogin({ email: newEmail(), address: `2001:db8:1:2:${(++counter).toString(16)}::1` }, wrong))
+  t.type(await tryLogin({ email: newEmail(), address: '2001:db8:1:2:ffff::' }, right), 'number')
+  t.equal(await tryLogin({ email: newEmail(), address: '2001:db8:1:3::1' }, right), 'in')
+  t.equal(await tryLogin({ email: newEmail(), address: 'unknown'.repeat(50) }, wrong), failed)
+})
+
+t.test('an address makes 30 accounts an hour, those that exist already counted', async (t) => {
+  const address = newAddress()
+  const taken = async () => { throw new DomainError('email-taken') }
+  const refused = async () => { throw new DomainError('invalid-request') }
+  const register = async (work: () => Promise<unknown>) => await outcome(limits.register(address, work))
+  t.same(await times(40, () => register(refused)), Array(40).fill('invalid-request'), 'what is not well-formed is not counted')
+  t.same(await times(15, () => register(right)), Array(15).fill('in'))
+  t.same(await times(15, () => register(taken)), Array(15).fill('email-taken'))
+  const wait = await register(right) as number
+  t.ok(wait > 3_500 && wait <= 3_600, String(wait))
+  t.equal(await outcome(limits.register(newAddress(), right)), 'in')
+  await letTimePass(3_600)
+  const found = await Promise.all(Array.from({ length: 40 }, () => register(right)))
+  t.equal(found.filter((one) => one === 'in').length, 30, 'so it is with 40 at once')
+})
+
+t.test('somebody who is signed in has 20 wrong current passwords in 15 minutes', async (t) => {
+  const confirm = async (work: () => Promise<unknown>, userId = 'one') => await outcome(limits.confirmPassword(userId, work))
+  t.same(await times(25, () => confirm(right)), Array(25).fill('in'))
+  const found = await Promise.all(Array.from({ length: 30 }, () => confirm(wrong)))
+  t.equal(found.filter((one) => one === failed).length, 20)
+  t.type(await confirm(right), 'number')
+  t.equal(await confirm(wrong, 'another'), failed)
+})
+
+t.test('and 20 unknown subjects; whoever guesses beyond finds nobody, whoever names an id goes on', async (t) => {
+  const unknown = async () => { throw new DomainError('unknown-subject') }
+  const forbidden = async () => { throw new DomainError('escalation') }
+  const name = async (isGuessable: boolean, work: () => Promise<unknown>) => await outcome(limits.nameSubject('one', { isGuessable }, work))
+  t.same(await times(25, () => name(true, right)), Array(25).fill('in'))
+  t.same(await times(25, () => name(false, forbidden)), Array(25).fill('escalation'))
+  t.same(await times(10, () => name(true, unknown)), Array(10).fill('unknown-subject'))
+  t.same(await times(10, () => name(false, unknown)), Array(10).fill('unknown-subject'))
+  t.type(await name(true, unknown), 'number')
+  t.type(await name(true, right), 'number', 'nor can it be told who exists')
+  t.type(await name(false, unknown), 'number')
+  t.equal(await name(false, right), 'in')
+})
+
+t.test('the database learns no e-mail from it', async (t) => {
+  await tryLogin({ email: 'canary@example.org' }, wrong)
+  t.same(await query("SELECT 1 FROM rate_limits WHERE key LIKE '%canary%'"), [])
+})
+
+t.test('where limits are off nothing is counted', async (t) => {
+  const before = await query('SELECT count(*) FROM rate_limits')
+  const attempt = { email: 'jane@example.org', address: '10.0.0.1', device: undefined }
+  t.same(await times(60, () => outcome(noLimits.logIn(attempt, wrong))), Array(60).fill(failed))
+  for (const limit of [() => noLimits.register('10.0.0.1', right), () => noLimits.confirmPassword('one', right), () => noLimits.nameSubject('one', { isGuessable: true }, right)]) {
+    t.equal(await outcome(limit()), 'in')
+  }
+  t.same(await query('SELECT count(*) FROM rate_limits'), before)
+})
+
+t.test('a database that does not answer is no limit', async (t) => {
+  const dead = new pg.Pool({ connectionString: 'postgresql://nobody@127.0.0.1:1/nothing' })
+  t.teardown(() => dead.end())
+  const unreachable = openLimits(db, dead)
+  t.equal(await tryLogin({}, right, unreachable), 'ECONNREFUSED')
+  t.equal(await outcome(unreachable.register('10.0.0.1', right)), 'ECONNREFUSED')
+  // One that goes away when the failures have been counted.
+  const { rows } = await pools[0]!.query('SELECT 1')
+  t.equal(rows.length, 1)
+  const leaving = {
+    query: async (statement: { values: unknown[] }) => {
+      if (String(statement.values[0]).startsWith('account-wait:')) throw Object.assign(new Error('gone'), { code: '57P01' })
+      return await pools[0]!.query(statement as never)
+    }
+  }
+  const email = newEmail()
+  await times(4, () => tryLogin({ email }, wrong, openLimits(db, leaving)))
+  t.equal(await tryLogin({ email }, right, openLimits(db, leaving)), '57P01')
+})
+
+t.test('what is over is removed, in batches', async (t) => {
+  await times(3, () => tryLogin({ email: newEmail() }, wrong))
+  await query('UPDATE rate_limits SET expire = 0')
+  await tryLogin({ email: newEmail() }, wrong)
+  const [row] = await query('SELECT count(*)::int AS count FROM rate_limits WHERE expire = 0')
+  t.equal(await removeExpiredLimits(db, 4), row?.['count'])
+  t.same(await query('SELECT count(*)::int AS count FROM rate_limits'), [{ count: 3 }])
+})
