@@ -7,7 +7,7 @@ import type { RouteOptions } from 'fastify'
 import { DomainError, type ErrorCode } from '../errors.js'
 import type { Caller } from '../services/caller.js'
 import type { Database } from '../services/database.js'
-import { findRootPermissions, findSeenResource, type Resource, rootId, type StandardAction } from '../services/decision.js'
+import { findRootPermissions, findSeenResource, requireAllowed, type Resource, rootId, type StandardAction } from '../services/decision.js'
 import { toId } from '../services/ids.js'
 import type { AdministrativePermission } from '../services/roles.js'
 import type { Identity } from '../services/sessions.js'
@@ -102,6 +102,6 @@ async function guardResource (
 ): Promise<Resource> {
   const resource = await findSeenResource(db, caller, id === 'root' ? rootId : toId(id))
   if (resource === null || (type !== undefined && resource.type !== type)) throw new DomainError('not-found')
-  if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
+  requireAllowed(resource, actions)
   return resource
 }

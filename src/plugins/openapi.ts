@@ -45,7 +45,8 @@ export default fp<Options>(async (app, { version, cookieName }) => {
         { name: 'bindings', description: 'Who has which role on what' },
         { name: 'groups', description: 'Users and groups in groups; a group itself is a resource' },
         { name: 'roles', description: 'Sets of permissions' },
-        { name: 'resource types', description: 'What may exist, and where' }
+        { name: 'resource types', description: 'What may exist, and where' },
+        { name: 'authorization', description: 'Who may do what, and why' }
       ],
       components: { securitySchemes: { session: { type: 'apiKey', in: 'cookie', name: cookieName, description: 'Set by POST /auth/login.' } } }
     },

@@ -1,6 +1,7 @@
 /** All routes, in the order in which the OpenAPI document shows them. */
 import type { FastifyPluginAsync } from 'fastify'
 import { authenticationRoutes } from './authentication.js'
+import { authorizationRoutes } from './authorization.js'
 import { bindingRoutes } from './bindings.js'
 import { coreRoutes } from './core.js'
 import { groupRoutes } from './groups.js'
@@ -22,4 +23,5 @@ export const routes: FastifyPluginAsync<{ version: string }> = async (app, { ver
   await app.register(groupRoutes)
   await app.register(roleRoutes)
   await app.register(resourceTypeRoutes)
+  await app.register(authorizationRoutes)
 }

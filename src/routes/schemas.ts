@@ -91,6 +91,30 @@ export const Member = Type.Object({
   name: Type.Union([Type.String(), Type.Null()], { examples: ['Jane Doe'] })
 }, { $id: 'Member' })
 
+/** One schema rather than a union: shorter in the document, and quicker to write out. */
+export const Decision = Type.Unsafe<'allow' | 'forbid' | 'hide'>({
+  type: 'string', enum: ['allow', 'forbid', 'hide'], description: '`allow`; or `forbid`, which is a 403, where the resource is seen; or `hide`, which is a 404.', examples: ['allow']
+})
+
+export const Grant = Type.Object({
+  bindingId: Uuid,
+  role: Type.String({ examples: ['editor'] }),
+  permission: Type.String({ description: 'As the role spells it.', examples: ['*:edit'] }),
+  via: Type.Array(Type.Union([Uuid, Type.Null()]), {
+    description: 'From the group that is bound inwards to the one that the user is in; empty for a binding of the user or of everyone. Null for a group that you do not see.',
+    examples: [['01890a5d-ac96-774b-bcce-b302099a8057']]
+  }),
+  resourceId: Type.Union([Uuid, Type.Null()], { description: 'What it is bound on: the resource or something above it. Null where you do not see that.' }),
+  expiresAt: NullableTime
+}, { $id: 'Grant', description: 'A permission of a binding, and how it reaches the user: one for each chain of groups, of at most ten.' })
+
+export const Explanation = Type.Object({
+  decision: Decision,
+  because: Type.Array(reference(Grant), { description: 'On `allow` every grant of the action; on `forbid` those that let the user see the resource; on `hide` none.' }),
+  missing: Type.Union([Type.String(), Type.Null()], { description: 'The permission by which it fails; null on `allow`.', examples: ['document:edit'] }),
+  expired: Type.Array(reference(Grant), { description: 'Those that ended in the last 30 days and would have allowed it; empty on `allow`.' })
+}, { $id: 'Explanation' })
+
 export const Problem = Type.Object({
   type: Type.String({ description: 'A URI that ends in the code.' }),
   title: Type.String(),
@@ -104,7 +128,7 @@ export const Problem = Type.Object({
 }, { $id: 'Problem', description: 'RFC 9457 problem details.' })
 
 /** Registered once with the app; routes refer to them by `reference`. */
-export const sharedSchemas = [User, Session, Resource, ResourceType, Role, Binding, Member, Problem]
+export const sharedSchemas = [User, Session, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, Problem]
 
 /** A reference to a shared schema, so that the OpenAPI document names it once; as a whole response it needs a description. */
 export function reference<T extends TSchema> (schema: T, options: { description?: string } = {}) {

@@ -30,26 +30,58 @@ export const subjectsOf = (userId: Sql): Sql => Prisma.sql`
 export const isUnexpired = (alias: Sql): Sql => Prisma.sql`(${alias}.expires_at IS NULL OR ${alias}.expires_at > now())`
 
 /**
- * A subquery of one row: `permissions` that a user holds on a resource as `type:action`, and those of them, `above`, that
- * come from its ancestors and so hold on its parent too; none for who is not active. Its tables have names of their own, so that `resourceId` can be
- * a column of the statement around it.
+ * What every decision is made of: tables and conditions that give a row for each permission of each binding that counts for
+ * a user on a resource; none for who is not active. They have names of their own, so that `userId` and `resourceId` can be
+ * columns of the statement around them, or `resourceId` many of them as `ANY (…)`; more conditions can follow with AND.
+ * @param counts which bindings `binding_` count
  */
-export const heldOn = ({ userId }: Principal, resourceId: Sql): Sql => Prisma.sql`
+export const grantsOn = (userId: Sql, resourceId: Sql, counts = isUnexpired(Prisma.sql`binding_`)): Sql => Prisma.sql`
+  resource_closure closure_ JOIN role_bindings binding_ ON binding_.resource_id = closure_.ancestor_id
+  JOIN role_permissions permission_ ON permission_.role = binding_.role
+  WHERE closure_.descendant_id = ${resourceId} AND ${counts}
+    AND EXISTS (SELECT FROM users user_ WHERE user_.id = ${userId} AND user_.is_active) AND binding_.subject_id IN (${subjectsOf(userId)})`
+
+/**
+ * A subquery of one row: `permissions` that a user holds on a resource as `type:action`, and those of them, `above`, that
+ * come from its ancestors and so hold on its parent too.
+ */
+export const heldBy = (userId: Sql, resourceId: Sql): Sql => Prisma.sql`
   SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions,
     coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action) FILTER (WHERE closure_.distance > 0), '{}') AS above
-  FROM resource_closure closure_ JOIN role_bindings binding_ ON binding_.resource_id = closure_.ancestor_id
-  JOIN role_permissions permission_ ON permission_.role = binding_.role
-  WHERE closure_.descendant_id = ${resourceId} AND ${isUnexpired(Prisma.sql`binding_`)}
-    AND EXISTS (SELECT FROM users user_ WHERE user_.id = ${userId}::uuid AND user_.is_active) AND binding_.subject_id IN (${subjectsOf(Prisma.sql`${userId}::uuid`)})`
+  FROM ${grantsOn(userId, resourceId)}`
+
+/** The same for whoever is asking. */
+export const heldOn = ({ userId }: Principal, resourceId: Sql): Sql => heldBy(Prisma.sql`${userId}::uuid`, resourceId)
+
+/** The `permissions` of many resources at once, with a row for each `resource_id` on which the user holds anything. */
+export const heldByOnEach = (userId: Sql, resourceIds: Sql): Sql => Prisma.sql`
+  SELECT closure_.descendant_id AS resource_id, array_agg(DISTINCT permission_.type || ':' || permission_.action) AS permissions
+  FROM ${grantsOn(userId, Prisma.sql`ANY (${resourceIds})`)} GROUP BY closure_.descendant_id`
+
+/** The same for whoever is asking. */
+export const heldOnEach = ({ userId }: Principal, resourceIds: Sql): Sql => heldByOnEach(Prisma.sql`${userId}::uuid`, resourceIds)
 
 /** Whether `permissions` allow an action on a type: exactly, or by a wildcard on either side. */
 export const allows = (permissions: Sql, type: Sql, action: Sql): Sql => Prisma.sql`
   ${permissions} && ARRAY[${type} || ':' || ${action}, ${type} || ':*', '*:' || ${action}, '*:*']`
 
+/** Whether one permission, a row of the table `alias`, gives an action on a type. */
+export const gives = (alias: Sql, type: Sql, action: Sql): Sql => Prisma.sql`(${alias}.type IN (${type}, '*') AND ${alias}.action IN (${action}, '*'))`
+
 const view = Prisma.sql`'view'`
 
 /** Whether a user sees `r` of type `r.type`, given `held` of it. */
 export const isSeen = allows(Prisma.sql`held.permissions`, Prisma.sql`r.type`, view)
+
+export type Decision = 'allow' | 'forbid' | 'hide'
+
+/**
+ * The decision about an action, given the `permissions` that somebody holds on `r`, whose type is `t`; null for none. Nobody may do what
+ * the type does not have; nobody sees what is not there.
+ */
+export const decisionOn = (permissions: Sql, action: Sql): Sql => Prisma.sql`
+  CASE WHEN ${allows(permissions, Prisma.sql`r.type`, view)} IS NOT TRUE THEN 'hide'
+    WHEN ${action} = ANY ${actionsOfType} AND ${allows(permissions, Prisma.sql`r.type`, action)} THEN 'allow' ELSE 'forbid' END`
 
 /** A resource as its reader may see it. */
 export interface Resource {
@@ -124,8 +156,13 @@ export async function getSeenResource (db: Database, principal: Principal, id: s
  */
 export async function getAllowedResource (tx: Database, principal: Principal, id: string, actions: readonly StandardAction[]): Promise<Resource> {
   const resource = await getSeenResource(tx, principal, id)
-  if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
+  requireAllowed(resource, actions)
   return resource
+}
+
+/** @throws {DomainError} forbidden, unless all of the actions are allowed on a resource that is seen */
+export function requireAllowed ({ allowedActions }: Resource, actions: readonly StandardAction[]): void {
+  if (!actions.every((action) => allowedActions.includes(action))) throw new DomainError('forbidden')
 }
 
 /** Which of some permissions on the root a user holds, for what is administered there: users, roles, types. */

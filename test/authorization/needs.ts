@@ -95,7 +95,12 @@ export const needs: Record<string, Need[]> = {
 
   'GET /resource-types': ['signed in'],
   'PUT /resource-types/:name': ['signed in', { permission: 'resource-type:edit' }],
-  'DELETE /resource-types/:name': ['signed in', { permission: 'resource-type:delete' }]
+  'DELETE /resource-types/:name': ['signed in', { permission: 'resource-type:delete' }],
+
+  'POST /authz/check': ['signed in'],
+  'POST /authz/check, about another user': ['signed in', { sees: 'target' }, { may: ['share'] }],
+  'GET /resources/:id/explain, one\'s own access': ['signed in', { sees: 'target' }],
+  'GET /resources/:id/explain, another user\'s': ['signed in', { sees: 'target' }, { may: ['share'] }]
 }
 
 /**

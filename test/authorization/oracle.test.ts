@@ -101,6 +101,21 @@ t.test('a subject in the body', async (t) => {
   }
 })
 
+t.test('a check', async (t) => {
+  const { organization, project, document, group, keeper, deactivated } = secrets
+  const actions = ['view', 'edit', 'share', 'no-such-action']
+  for (const by of [asker, blind, expired]) {
+    await same(t, `for ${by.name}`, 'POST', '/authz/check', [absentId, organization, project, document, group].map((resourceId) => ({ checks: actions.map((action) => ({ action, resourceId })) })), by)
+    for (const userId of [keeper.id, deactivated.id, absentId]) {
+      await same(t, `about somebody else, for ${by.name}`, 'POST', '/authz/check', [absentId, organization, project, document].map((resourceId) => ({ checks: actions.map((action) => ({ action, resourceId, userId })) })), by)
+    }
+  }
+  for (const action of actions) {
+    const checks = [absentId, deactivated.id].map((userId) => ({ checks: [{ action, resourceId: secrets.ownDocument, userId }] }))
+    await same(t, 'about who is not there, or not any more', 'POST', '/authz/check', checks)
+  }
+})
+
 t.test('a list of what is under a hidden parent', async (t) => {
   const { organization, project, document, group } = secrets
   for (const rest of ['', '&type=document', '&action=edit', '&q=a', '&limit=1', '&type=document&action=share&q=document&limit=100']) {

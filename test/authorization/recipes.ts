@@ -189,5 +189,23 @@ export const recipes: Record<string, Recipe> = {
   'DELETE /resource-types/:name': {
     success: 204,
     prepare: async ({ world }) => ({ url: `/resource-types/${await world.addType(newName())}` })
+  },
+
+  'POST /authz/check': { success: 200, prepare: async ({ here }) => ({ url: '/authz/check', body: { checks: [{ action: 'edit', resourceId: here }] } }) },
+  'POST /authz/check, about another user': {
+    success: 200,
+    prepare: async ({ world, here }) => {
+      const target = await world.addResource('document', here)
+      const { id: userId } = await world.addPerson('Bystander')
+      return { url: '/authz/check', body: { checks: [{ action: 'edit', resourceId: target, userId }] }, subjects: { target } }
+    }
+  },
+  'GET /resources/:id/explain, one\'s own access': onDocument(200, '/explain?action=edit'),
+  'GET /resources/:id/explain, another user\'s': {
+    success: 200,
+    prepare: async ({ world, here }) => {
+      const target = await world.addResource('document', here)
+      return { url: `/resources/${target}/explain?action=edit&userId=${(await world.addPerson('Bystander')).id}`, subjects: { target } }
+    }
   }
 }

@@ -76,7 +76,9 @@ t.test('lists', async (t) => {
     // The decision about the resource first.
     [`/resources/${document}/bindings`]: 3,
     [`/resources/${document}/bindings?inherited=true`]: 3,
-    [`/groups/${group}/members`]: 3
+    [`/groups/${group}/members`]: 3,
+    // Then the explanation, and what of it may be named.
+    [`/resources/${document}/explain?action=edit`]: 4
   })) {
     const answer = await get(url)
     t.equal(answer.status, 200)

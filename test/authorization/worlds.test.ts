@@ -14,9 +14,10 @@ import { openTestApp, secrets } from '../helpers/app.js'
 import { openTestDatabase } from '../helpers/database.js'
 import { applied, type Change, refusal, type Wait } from '../reference/changes.js'
 import type { World } from '../reference/world.js'
+import { absentId, compareChecks, compareExplanation } from './worlds/asking.js'
 import { activeUsers, compareDecisions, compareHeld, compareList, compareRequests, compareRows, expectEqual, expectNoEscalation } from './worlds/compare.js'
 import { describeChange, describeWorld } from './worlds/describe.js'
-import { inWorld, listIn, lists, type PlannedChange, type PlannedList, walks, worlds } from './worlds/generate.js'
+import { inWorld, listIn, lists, pick, type PlannedChange, type PlannedList, walks, worlds } from './worlds/generate.js'
 import { clearWorld, letHoursPass, loadWorld, prepareForWorlds } from './worlds/load.js'
 import { type Outcome, performByRequest, performByService } from './worlds/perform.js'
 
@@ -96,8 +97,18 @@ async function lookByServices (tx: Database, world: World, plans: readonly Plann
     const { filter, limit } = listIn(world, { ...plan, action: plan.action + index })
     await compareList(tx, world, user, {}, limit)
     await compareList(tx, world, user, filter, limit)
+    if (index === 0) await lookByAsking(tx, world, plan)
     if (index === 0) await compareHeld(tx, world, user, (world.resources[plan.parent % world.resources.length] as { id: string }).id)
   }
+}
+
+/** The answers to questions about access, on one resource for one reader, whoever the plan chooses. */
+async function lookByAsking (tx: Database, world: World, plan: PlannedList): Promise<void> {
+  const { filter: { action } } = listIn(world, plan)
+  const [reader, user] = [pick(activeUsers(world), plan.q), pick(world.users, plan.type)]
+  const resourceId = pick([...world.resources.map(({ id }) => id), absentId], plan.parent)
+  await compareChecks(tx, world, reader)
+  await compareExplanation(tx, world, { readerId: reader.id, userId: user.id, action, resourceId })
 }
 
 async function atRest (world: World, plans: readonly PlannedList[]): Promise<void> {

@@ -26,9 +26,11 @@ const expected: Record<string, string[]> = {
   'get /resources/{id}/bindings': ['200', '403', '404', ...usual],
   'post /resources/{id}/bindings': ['201', '404', '409', '429', ...ofChanges],
   'delete /resources/{id}/bindings/{bindingId}': ['204', '404', '409', ...ofChanges],
+  'get /resources/{id}/explain': ['200', '403', '404', ...usual],
   'get /groups/{id}/members': ['200', '404', ...usual],
   'put /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges],
-  'delete /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges]
+  'delete /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges],
+  'post /authz/check': ['200', '404', ...ofChanges]
 }
 
 /** The codes that a response names among its examples. */
@@ -36,7 +38,7 @@ const codesOf = (operation: Operation, status: string): string[] =>
   Object.keys(operation.responses[status]?.content?.['application/problem+json']?.examples ?? {}).sort()
 
 const operations = Object.entries(document().paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => [`${method} ${path}`, operation] as const))
-const ofModel = new Map<string, Operation>(operations.filter(([name]) => / \/(resources|resource-types|roles|groups)/.test(name)))
+const ofModel = new Map<string, Operation>(operations.filter(([name]) => / \/(resources|resource-types|roles|groups|authz)/.test(name)))
 
 t.test('every route of the model is there, and no other', async (t) => {
   t.same([...ofModel.keys()].sort(), Object.keys(expected).sort())

@@ -6,7 +6,7 @@ import { freshWorld, rootId, type Subject, type World } from '../../reference/wo
 
 /** Any number; which of several things it means is decided where the things are known. */
 const number = fc.nat(0xffff)
-const pick = <T>(things: readonly T[], choice: number): T => things[choice % things.length] as T
+export const pick = <T>(things: readonly T[], choice: number): T => things[choice % things.length] as T
 const many = <T>(item: fc.Arbitrary<T>, maxLength: number, minLength = 0) => fc.array(item, { minLength, maxLength, size: 'max' })
 const mostly = (maxPercent: number) => fc.nat(99).map((percent) => percent < maxPercent)
 
