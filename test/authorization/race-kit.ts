@@ -7,7 +7,7 @@ import { openWorld, type Person } from './world.js'
 
 /** How often the races are run that are known to be lost without locks, and how often their relatives. */
 export const rounds = 200
-export const fewer = 50
+export const fewer = 30
 
 export interface Call {
   by: Person

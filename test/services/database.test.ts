@@ -151,10 +151,10 @@ t.test('an initialization of Prisma that fails is a fault, and so is one deep in
 
 t.test('services use the surrounding transaction as it is, and begin one where there is none', async (t) => {
   const work = () => inTransaction(db, async (tx) => await tx.$queryRaw`SELECT 1`)
-  t.same(await countStatements(work), ['BEGIN', 'SELECT 1', 'COMMIT'])
+  t.same(await countStatements(work, { url }), ['BEGIN', 'SELECT 1', 'COMMIT'])
   t.same(await countStatements(() => db.$transaction(async (tx) => {
     await inTransaction(tx, async (inner) => await inner.$queryRaw`SELECT 2`)
-  })), ['BEGIN', 'SELECT 2', 'COMMIT'])
+  }), { url }), ['BEGIN', 'SELECT 2', 'COMMIT'])
 })
 
 t.test('connections that were cut while idle are replaced', async (t) => {

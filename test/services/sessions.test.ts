@@ -86,7 +86,7 @@ const isWrite = (sql: string) => /^\s*(UPDATE|INSERT|DELETE)/.test(sql)
 
 t.test('being seen is written once a minute at most', async (t) => {
   const { secret, session } = await start((await createPerson()).id)
-  const look = async () => (await countStatements(async () => { t.equal(await isAlive(secret), true) })).filter(isWrite).length
+  const look = async () => (await countStatements(async () => { t.equal(await isAlive(secret), true) }, database)).filter(isWrite).length
   t.equal(await look(), 0)
   await letTimePass(database, 59)
   t.equal(await look(), 0, 'after 59 seconds')
@@ -100,7 +100,7 @@ t.test('being seen is written once a minute at most', async (t) => {
 t.test('being seen is written once a tenth of the idle time where that is shorter than a minute', async (t) => {
   const lifetimes = { ...settings, sessionIdleMs: 100_000 }
   const { secret } = await start((await createPerson()).id, lifetimes)
-  const look = async () => (await countStatements(async () => { t.equal(await isAlive(secret, lifetimes), true) })).filter(isWrite).length
+  const look = async () => (await countStatements(async () => { t.equal(await isAlive(secret, lifetimes), true) }, database)).filter(isWrite).length
   await letTimePass(database, 9)
   t.equal(await look(), 0)
   await letTimePass(database, 1)
@@ -207,7 +207,7 @@ t.test('cleaning up', async (t) => {
     const { secret } = await start((await createPerson()).id)
     await makeExpired(25)
     let removed = 0
-    const statements = await countStatements(async () => { removed = await removeExpiredSessions(db, 10) })
+    const statements = await countStatements(async () => { removed = await removeExpiredSessions(db, 10) }, database)
     t.equal(removed, 25)
     t.equal(statements.filter(isWrite).length, 3)
     t.equal(await remaining(), 0)
