@@ -133,7 +133,8 @@ async function start (cluster: Cluster, options: EmbeddedOptions, fixedPort: num
 }
 
 function hasExited (child: ChildProcess): boolean {
-  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null
+  // One that could not be started has an exit code too.
+  return [child.exitCode, child.signalCode].some((end) => end !== null)
 }
 
 function startFailure (cluster: Cluster, output: string): Error {

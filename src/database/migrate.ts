@@ -45,8 +45,11 @@ export async function applyMigrations (url: string, { directory, log }: Migratio
   const migrations = await readMigrations(directory ?? fileURLToPath(new URL('../../prisma/migrations', import.meta.url)))
   const client = await connect({ connectionString: url, connectionTimeoutMillis: 10_000, application_name: 'gatehouse migrate' })
     // A refusal on both addresses of a name comes as an AggregateError without a message.
-    .catch((error: NodeJS.ErrnoException) => { throw new Error(`cannot connect to the database: ${error.message || error.code}`, { cause: error }) })
-  try {
+    .catch((error: NodeJS.ErrnoException) => {
+      const reason = [error.message, error.code].find((text) => text !== '')
+      throw new Error(`cannot connect to the database: ${reason}`, { cause: error })
+    })
+  const work = async () => {
     const { rows: [server] } = await client.query("SELECT current_setting('server_version_num')::int AS version, to_regclass('_prisma_migrations') IS NOT NULL AS \"hasTable\"")
     refuseOldServer(server.version)
     // Mostly there is nothing to do, and then nobody has to wait for anybody.
@@ -54,11 +57,8 @@ export async function applyMigrations (url: string, { directory, log }: Migratio
     if (pending.length > 0 || unfinished.length > 0) return await applyUnderLock(client, migrations, log)
     warnings.forEach(log)
     return []
-  } catch (error) {
-    throw explain(error as Error & { code?: string })
-  } finally {
-    await disconnect(client)
   }
+  return await work().catch((error) => { throw explain(error) }).finally(async () => await disconnect(client))
 }
 
 /** @throws Error for a PostgreSQL older than 14, the oldest that is tested; `version` is its server_version_num */

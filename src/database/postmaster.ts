@@ -118,10 +118,7 @@ export async function stopPostmaster (pid: number, data: string, stepMs = 8000):
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
     const deadline = Date.now() + stepMs
     if (isPostmasterOf(pid, data)) process.kill(pid, signal)
-    while (Date.now() < deadline) {
-      if (!isPostmasterOf(pid, data)) return
-      await sleep(20)
-    }
+    while (isPostmasterOf(pid, data) && Date.now() < deadline) await sleep(20)
   }
 }
 

@@ -4,6 +4,7 @@ import { appendFileSync, existsSync, readFileSync, rmSync, statSync, truncateSyn
 import { createServer, type Server } from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import pg from 'pg'
 import t from 'tap'
 import { openEmbedded } from '../../src/database/embedded.js'
 import { choosePort, findPostmaster, isPostmasterOf, readPostmasterPid, readPreviousPort } from '../../src/database/postmaster.js'
@@ -62,6 +63,24 @@ t.test('users that come and go all at once never meet a closed door', async () =
       await database.close()
     }
   }))
+})
+
+t.test('who is cut off while another process may be stopping the server begins anew', async (t) => {
+  const user = startUser(optionsFor(dataDir))
+  const url = await user.line('ready')
+  await user.kill()
+  const other = new pg.Client({ connectionString: url.replace(/[^/]*$/, 'postgres') })
+  await other.connect()
+  // The lock of a process that stops the server.
+  await until(async () => (await other.query('SELECT pg_try_advisory_lock(1) AS taken')).rows[0].taken)
+  const joining = openEmbedded(optionsFor(dataDir))
+  const cutOff = async () => (await other.query("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")).rowCount === 1
+  await until(cutOff)
+  await until(cutOff)
+  await other.end()
+  const database = await joining
+  t.same(await query(database.url, 'SELECT 1 AS one'), [{ one: 1 }])
+  await database.close()
 })
 
 t.test('after kill -9 of the service the next one adopts its PostgreSQL and says so', async (t) => {

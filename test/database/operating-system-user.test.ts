@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { openEmbedded } from '../../src/database/embedded.js'
-import { chooseIdentity, locatePrograms } from '../../src/database/programs.js'
+import { chooseIdentity, handOver, locatePrograms } from '../../src/database/programs.js'
 import { isRoot, makeFolder, optionsFor, query, runningPid, startUser } from './fixtures/processes.js'
 
 const nobody = isRoot ? 'nobody' : execFileSync('id', ['-un']).toString().trim()
@@ -48,6 +48,14 @@ t.test('root runs PostgreSQL as somebody else', async (t) => {
   await t.test('else it says what to do', async (t) => {
     await t.rejects(openEmbedded({ ...optionsFor(makeFolder(t)), rootOptions: { isRoot: true, unshare: '/nowhere', users: [] } }),
       { message: /refuses to run as root, and no other user can reach .*: start Gatehouse as an ordinary user, or move it .*, or set DATABASE_URL$/ })
+  })
+
+  await t.test('an ordinary user runs it, or is told that the programs do not run', async (t) => {
+    const chooseAs = async (postgres: string) => await chooseIdentity({ ...programs, postgres }, makeFolder(t), '/nowhere/data', { isRoot: false, unshare: '', users: [] })
+    const identity = await chooseAs(programs.postgres)
+    t.match(identity, { prefix: [] })
+    await handOver(identity, '/nowhere/data')
+    await t.rejects(chooseAs('/nowhere/postgres'), { message: /^the embedded PostgreSQL does not run on this machine \(.*\): run npm rebuild, or set DATABASE_URL$/ })
   })
 
   await t.test('not as an owner who cannot enter the folder', async (t) => {
