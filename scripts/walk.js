@@ -1,5 +1,6 @@
-// Runs the README literally, as a newcomer would: a fresh clone in a folder with a blank in its name, `npm start`, the bash
-// blocks in one session, Ctrl-C, another start; then the same with DATABASE_URL. It sees what is committed.
+// Runs the README and the pages with examples literally, as a newcomer would: a fresh clone in a folder with a blank in its
+// name, `npm start`, the bash blocks of each page in a session of its own, Ctrl-C, another start; then the same with
+// DATABASE_URL. It sees what is committed.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -9,6 +10,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { root, setUp } from './setup.js'
+
+/** In this order; the first one lists the configuration, and its first block signs in. */
+const pages = ['README.md', join('docs', 'model.md')]
 
 /** Installing included. */
 const startMs = 600_000
@@ -35,11 +39,10 @@ try {
   // git refuses the checkout of another user, which CI's often is; what is in it runs here anyway.
   await writeFile(join(folder, 'gitconfig'), '[safe]\n\tdirectory = *\n')
   await run('git', ['clone', '--quiet', root, clone], { cwd: folder, env: { ...process.env, GIT_CONFIG_GLOBAL: join(folder, 'gitconfig') } })
-  const readme = await readFile(join(clone, 'README.md'), 'utf8')
-  await walk('embedded PostgreSQL', readme, {})
+  await walk('embedded PostgreSQL', {})
   await rm(join(clone, '.data'), { recursive: true })
   other = await openDatabase({ dataDir: join(folder, 'other'), use: 'command', log: say })
-  await walk('DATABASE_URL', readme, { DATABASE_URL: other.url })
+  await walk('DATABASE_URL', { DATABASE_URL: other.url })
   if (existsSync(join(clone, '.data', 'postgres'))) throw new Error('a PostgreSQL was made in spite of DATABASE_URL')
   say('done')
 } catch (error) {
@@ -52,26 +55,31 @@ try {
 }
 
 /** One newcomer: start, walk, stop, and a second start that still knows the account. */
-async function walk (title, readme, settings) {
+async function walk (title, settings) {
   const port = await findFreePort()
+  const texts = await Promise.all(pages.map(async (page) => await readFile(join(clone, page), 'utf8')))
   // Nothing of the caller's configuration, which the README lists.
-  const foreign = new Set([...readme.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name))
+  const foreign = new Set([...texts[0].matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name))
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.has(name)))
   const env = { ...inherited, ...settings }
-  const blocks = [...readme.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, text]) => text.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`))
-  if (blocks.length === 0) throw new Error('the README has no bash blocks')
+  const blocksOf = (text) => [...text.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, block]) => block.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`))
 
   say(`${title}: npm start`)
   const first = await start({ ...env, PORT: String(port) })
-  const count = await runBlocks(blocks, env)
+  for (const [index, text] of texts.entries()) {
+    const count = await runBlocks(blocksOf(text), env)
+    if (count === 0) throw new Error(`${pages[index]} has no examples`)
+    say(`${title}: ${count} commands of ${pages[index]} answered as it says`)
+  }
   await stop(first)
-  say(`${title}: ${count} commands of the README answered as it says, Ctrl-C ended with status 0`)
+  say(`${title}: Ctrl-C ended with status 0`)
 
   const since = Date.now()
   const second = await start({ ...env, PORT: String(port) })
   say(`${title}: the second start was ready after ${((Date.now() - since) / 1000).toFixed(1)} s`)
-  const helper = blocks[0].split('\n').filter((line) => /^(jar=|api\(\))/.test(line))
-  const login = blocks[0].split('\n').find((line) => line.includes('/auth/login') && line.includes('# → 200'))
+  const [block] = blocksOf(texts[0])
+  const helper = block.split('\n').filter((line) => /^(jar=|api\(\))/.test(line))
+  const login = block.split('\n').find((line) => line.includes('/auth/login') && line.includes('# → 200'))
   await runBlocks([[...helper, login].join('\n')], env)
   await stop(second)
   say(`${title}: the account was still there`)
