@@ -14,6 +14,7 @@ import problem, { answerClientError, sendFrameworkError } from './plugins/proble
 import requestLog from './plugins/request-log.js'
 import security from './plugins/security.js'
 import session from './plugins/session.js'
+import token from './plugins/token.js'
 import validation, { strictAjv } from './plugins/validation.js'
 import { routes } from './routes/index.js'
 
@@ -84,6 +85,7 @@ export async function buildApp ({ config, databaseUrl, secrets, logger = false }
   await app.register(prisma, { databaseUrl })
   await app.register(security, { isHttps, corsOrigins: config.corsOrigins, ownOrigin: () => config.publicUrl ?? app.listenOrigin() })
   await app.register(session, { secrets, isHttps, lifetimes: config })
+  await app.register(token)
   await app.register(access)
   await app.register(limits, { isOn: config.isRateLimited, secrets, isHttps })
   await app.register(cleanup)

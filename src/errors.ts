@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'invalid-credentials'
   | 'forbidden'
   | 'escalation'
+  | 'session-required'
   | 'cross-site'
   | 'not-found'
   | 'email-taken'
@@ -61,6 +62,13 @@ export interface Limit {
 export class RateLimitError extends DomainError {
   constructor (readonly limit: Limit, readonly waitMs: number) {
     super('rate-limited')
+  }
+}
+
+/** A bearer token that lets nobody in. */
+export class InvalidTokenError extends DomainError {
+  constructor () {
+    super('unauthenticated', 'The bearer token is not one of a user, or it has expired or ended.')
   }
 }
 

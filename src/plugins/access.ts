@@ -10,18 +10,19 @@ import type { Database } from '../services/database.js'
 import { findRootPermissions, findSeenResource, requireAllowed, type Resource, rootId, type StandardAction } from '../services/decision.js'
 import { toId } from '../services/ids.js'
 import type { AdministrativePermission } from '../services/roles.js'
-import type { Identity } from '../services/sessions.js'
+import type { Session as OwnSession } from '../services/sessions.js'
 import { findUserById, type User } from '../services/users.js'
-import { hasBearer } from './session.js'
 
 export type Access =
   | 'public'
-  /** Anybody who is signed in. */
+  /** Anybody who is signed in, by a session or a token. */
   | 'authenticated'
+  /** Anybody who is signed in by a session; 403 for tokens. */
+  | 'session'
   /** Holders of a permission on the root; 403 for others. */
   | { permission: AdministrativePermission }
-  /** The user whom the parameter `id` names: 404 without `user:view` unless it is oneself, then 403 without the permission. */
-  | { user: 'self-or-view' | 'user:edit' }
+  /** The user whom the parameter `id` names: 404 without `user:view` unless it is oneself, then 403 without the permission, and for tokens where only a session will do. */
+  | { user: 'self-or-view' | 'user:edit', isSessionRequired?: true }
   /** The resource that the parameter `id` names: 404 for who does not see it, 403 for who may not do all of the actions. */
   | { resource: readonly [StandardAction, ...StandardAction[]], type?: 'group' }
 
@@ -32,8 +33,10 @@ declare module 'fastify' {
     errors?: ErrorCode[]
   }
   interface FastifyRequest {
-    /** Who is signed in. @throws {DomainError} unauthenticated, on a public route */
-    readonly identity: Identity
+    /** Who is signed in, and by which session; null for a token. @throws {DomainError} unauthenticated, on a public route */
+    readonly identity: { user: User, session: OwnSession | null }
+    /** The session by which somebody is signed in. @throws {DomainError} session-required for a token */
+    readonly currentSession: OwnSession
     /** The same as services ask for it. @throws {DomainError} unauthenticated, on a public route */
     readonly caller: Caller
     /** The user whom the path names, loaded by the guard on routes with `access: { user }`. */
@@ -55,15 +58,25 @@ export default fp(async (app) => {
 
   app.decorateRequest('identity', {
     getter () {
+      if (this.bearer !== null) return { user: this.bearer.user, session: null }
       const { identity } = this.session
       if (identity === undefined) throw new DomainError('unauthenticated')
       return identity
     }
   })
+  app.decorateRequest('currentSession', {
+    getter () {
+      const { session } = this.identity
+      if (session === null) throw new DomainError('session-required')
+      return session
+    }
+  })
   app.decorateRequest('caller', {
     getter (): Caller {
-      const { user, session } = this.identity
-      return { userId: user.id, permissions: null, credential: { type: 'session', id: session.id }, requestId: this.id, ip: this.ip }
+      const rest = { userId: this.identity.user.id, requestId: this.id, ip: this.ip }
+      if (this.bearer === null) return { ...rest, permissions: null, credential: { type: 'session', id: this.currentSession.id } }
+      const { id, permissions } = this.bearer.token
+      return { ...rest, permissions, credential: { type: 'token', id } }
     }
   })
   app.decorateRequest('targetUser', null)
@@ -72,27 +85,34 @@ export default fp(async (app) => {
   app.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config
     if (access === 'public') return
-    // No tokens are given out yet, so none is good, even beside a good cookie.
-    if (hasBearer(request)) throw new DomainError('unauthenticated')
     const { caller } = request
-    if (access === 'authenticated') return
+    if (access === 'session') requireSession(caller)
+    if (typeof access === 'string') return
     if ('permission' in access) {
       const held = await findRootPermissions(app.prisma, caller, [access.permission])
       if (!held.has(access.permission)) throw new DomainError('forbidden')
       return
     }
     const { id } = request.params as { id: string }
-    if ('user' in access) request.targetUser = await guardUser(app.prisma, caller, id, access.user)
+    if ('user' in access) request.targetUser = await guardUser(app.prisma, caller, id, access)
     else request.resource = await guardResource(app.prisma, caller, id, access)
   })
-}, { name: 'access', dependencies: ['session'] })
+}, { name: 'access', dependencies: ['session', 'token'] })
+
+/** Tokens manage no passwords, sessions and tokens. */
+function requireSession ({ credential }: Caller): void {
+  if (credential?.type !== 'session') throw new DomainError('session-required')
+}
 
 /** Hidden and absent cost the same statements, and end in the same answer. */
-async function guardUser (db: Database, caller: Caller, id: string, needed: 'self-or-view' | 'user:edit'): Promise<User> {
+async function guardUser (
+  db: Database, caller: Caller, id: string, { user: needed, isSessionRequired }: Extract<Access, { user: unknown }>
+): Promise<User> {
   const held = await findRootPermissions(db, caller, ['user:view', 'user:edit'])
   const user = await findUserById(db, toId(id))
   const isSeen = held.has('user:view') || user?.id === caller.userId
   if (user === null || !isSeen) throw new DomainError('not-found')
+  if (isSessionRequired === true) requireSession(caller)
   if (needed !== 'self-or-view' && !held.has(needed)) throw new DomainError('forbidden')
   return user
 }

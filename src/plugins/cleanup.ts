@@ -2,6 +2,7 @@
 import fp from 'fastify-plugin'
 import { removeExpiredLimits } from '../services/limits.js'
 import { removeExpiredSessions } from '../services/sessions.js'
+import { removeExpiredTokens } from '../services/tokens.js'
 
 const everyMs = 600_000
 
@@ -10,7 +11,8 @@ export default fp(async (app) => {
     try {
       const sessions = await removeExpiredSessions(app.prisma)
       const limits = await removeExpiredLimits(app.prisma)
-      if (sessions + limits > 0) app.log.info({ sessions, limits }, 'removed what has expired')
+      const tokens = await removeExpiredTokens(app.prisma)
+      if (sessions + limits + tokens > 0) app.log.info({ sessions, limits, tokens }, 'removed what has expired')
     } catch (error) {
       app.log.warn({ err: error }, 'what has expired could not be removed; the next run tries again')
     }

@@ -48,7 +48,12 @@ export default fp<Options>(async (app, { version, cookieName }) => {
         { name: 'resource types', description: 'What may exist, and where' },
         { name: 'authorization', description: 'Who may do what, and why' }
       ],
-      components: { securitySchemes: { session: { type: 'apiKey', in: 'cookie', name: cookieName, description: 'Set by POST /auth/login.' } } }
+      components: {
+        securitySchemes: {
+          session: { type: 'apiKey', in: 'cookie', name: cookieName, description: 'Set by POST /auth/login.' },
+          token: { type: 'http', scheme: 'bearer', description: 'An access token, made by POST /users/me/tokens.' }
+        }
+      }
     },
     refResolver: { buildLocalReference: (json) => String(json['$id']) }
   })
@@ -74,6 +79,8 @@ function describeErrors (route: RouteOptions): void {
   add(true, 'invalid-request')
   add(isChange, 'cross-site', 'payload-too-large', 'unsupported-media-type', 'timeout')
   add(access !== 'public', 'unauthenticated', 'overloaded')
+  const isSessionRequired = access === 'session' || (typeof access === 'object' && 'user' in access && access.isSessionRequired === true)
+  add(isSessionRequired, 'session-required')
   add(typeof access === 'object' && 'permission' in access, 'forbidden')
   add(typeof access === 'object' && 'user' in access, 'not-found')
   add(typeof access === 'object' && 'user' in access && access.user !== 'self-or-view', 'forbidden')
@@ -83,7 +90,7 @@ function describeErrors (route: RouteOptions): void {
 
   const needed = describeAccess(access)
   if (needed !== undefined) schema.description = [schema.description, needed].filter(Boolean).join(' ')
-  schema.security = access === 'public' ? [] : [{ session: [] }]
+  schema.security = access === 'public' ? [] : [{ session: [] }, ...isSessionRequired ? [] : [{ token: [] }]]
   schema.response = { ...schema.response, ...problemResponses([...codes]) }
 }
 

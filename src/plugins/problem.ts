@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { DomainError, type ErrorCode, type FieldError, RateLimitError } from '../errors.js'
+import { DomainError, type ErrorCode, type FieldError, InvalidTokenError, RateLimitError } from '../errors.js'
 import { isDatabaseFault } from '../services/database.js'
 
 export interface Problem {
@@ -21,10 +21,11 @@ export const problems = {
   'unknown-subject': { status: 400, title: 'Unknown subject', detail: 'There is no such active user, and no such group that you may see.' },
   'unknown-role': { status: 400, title: 'Unknown role', detail: 'There is no role of this name. GET /roles lists them.' },
   'unknown-type': { status: 400, title: 'Unknown resource type', detail: 'There is no resource type of this name. GET /resource-types lists them.' },
-  unauthenticated: { status: 401, title: 'Not signed in', detail: 'Sign in with POST /auth/login and send the cookie that it sets.' },
+  unauthenticated: { status: 401, title: 'Not signed in', detail: 'Sign in with POST /auth/login and send the cookie that it sets, or send an access token as Authorization: Bearer.' },
   'invalid-credentials': { status: 401, title: 'Invalid credentials', detail: 'The e-mail or the password is wrong, or the account is deactivated.' },
   forbidden: { status: 403, title: 'Forbidden', detail: 'You may not do this.' },
   escalation: { status: 403, title: 'Escalation', detail: 'This would give, or take, rights that you do not hold there yourself.' },
+  'session-required': { status: 403, title: 'Session required', detail: 'An access token cannot do this. Sign in with POST /auth/login and send the cookie that it sets.' },
   'cross-site': { status: 403, title: 'Cross-site request refused', detail: 'A browser sent this request from another site. Send it from the service\'s own origin.' },
   'not-found': { status: 404, title: 'Not found', detail: 'There is nothing here that you may see.' },
   'email-taken': { status: 409, title: 'E-mail taken', detail: 'There is an account with this e-mail already.' },
@@ -114,10 +115,12 @@ function limitHeaders ({ limit: { name, quota, windowSeconds }, waitMs }: RateLi
   }
 }
 
-/** Answers with a problem. 401 says how to authenticate (RFC 9110, 11.6.1), 503 when to come again. */
+/** Answers with a problem. 401 says how to authenticate (RFC 9110, 11.6.1; RFC 6750, 3), 503 when to come again. */
 export function sendProblem (reply: FastifyReply, error: unknown): FastifyReply {
   const problem = toProblem(error)
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="gatehouse"')
+  if (problem.status === 401) {
+    reply.header('www-authenticate', `Bearer realm="gatehouse"${error instanceof InvalidTokenError ? ', error="invalid_token"' : ''}`)
+  }
   if (error instanceof RateLimitError) reply.headers(limitHeaders(error))
   if (problem.status === 503) reply.header('retry-after', retryAfterSeconds)
   return reply.code(problem.status).type('application/problem+json; charset=utf-8').send(problem)

@@ -10,7 +10,7 @@ export default fp(async (app) => {
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
       ip: request.ip,
-      userId: request.session?.identity?.user.id
+      userId: (request.bearer ?? request.session?.identity)?.user.id
     }, 'request')
   })
 }, { name: 'request-log' })

@@ -3,7 +3,7 @@ import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import fp from 'fastify-plugin'
 import { DomainError } from '../errors.js'
-import { hasBearer } from './session.js'
+import { hasBearer } from './token.js'
 
 interface Options {
   isHttps: boolean

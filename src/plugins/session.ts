@@ -4,6 +4,7 @@ import session, { type SessionStore } from '@fastify/session'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { endSessionBySecret, findIdentity, type Identity, saveSessionData, type SessionLifetimes } from '../services/sessions.js'
+import { hasBearer } from './token.js'
 
 declare module 'fastify' {
   interface Session {
@@ -105,8 +106,3 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
     }
   }
 }, { name: 'session', dependencies: ['prisma'] })
-
-/** Whether the request brings a token in place of the cookie (RFC 6750, 2.1). */
-export function hasBearer (request: FastifyRequest): boolean {
-  return /^bearer(\s|$)/i.test(request.headers.authorization ?? '')
-}

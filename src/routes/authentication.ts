@@ -30,7 +30,7 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post('/auth/logout', {
-    config: { access: 'authenticated' },
+    config: { access: 'session' },
     schema: { tags: ['authentication'], summary: 'Sign out', response: { 204: Empty } }
   }, async (request, reply) => {
     await endSessionBySecret(app.prisma, request.session.sessionId)
@@ -43,7 +43,7 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     schema: {
       tags: ['authentication'],
       summary: 'Who is signed in',
-      response: { 200: Type.Object({ user: reference(User), session: reference(Session) }, { description: 'The user and the session of this request.' }) }
+      response: { 200: Type.Object({ user: reference(User), session: Type.Union([reference(Session), Type.Null()]) }, { description: 'The user, and the session of this request; null with a token.' }) }
     }
-  }, async ({ identity: { user, session } }) => ({ user, session: { ...session, current: true } }))
+  }, async ({ identity: { user, session } }) => ({ user, session: session === null ? null : { ...session, current: true } }))
 }

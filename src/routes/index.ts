@@ -10,6 +10,7 @@ import { resourceRoutes } from './resources.js'
 import { roleRoutes } from './roles.js'
 import { sharedSchemas } from './schemas.js'
 import { sessionRoutes } from './sessions.js'
+import { tokenRoutes } from './tokens.js'
 import { userRoutes } from './users.js'
 
 export const routes: FastifyPluginAsync<{ version: string }> = async (app, { version }) => {
@@ -18,6 +19,7 @@ export const routes: FastifyPluginAsync<{ version: string }> = async (app, { ver
   await app.register(userRoutes)
   await app.register(authenticationRoutes)
   await app.register(sessionRoutes)
+  await app.register(tokenRoutes)
   await app.register(resourceRoutes)
   await app.register(bindingRoutes)
   await app.register(groupRoutes)

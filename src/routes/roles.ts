@@ -4,13 +4,10 @@ import { Type } from '@sinclair/typebox'
 import { toName } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { createRole, deleteRole, getRole, listRoles, updateRole } from '../services/roles.js'
-import { defaultLimit, Empty, Name, PageQuery, pageOf, reference, Role } from './schemas.js'
+import { defaultLimit, Empty, Name, PageQuery, pageOf, Permissions, reference, Role } from './schemas.js'
 
 const Params = Type.Object({ name: Type.String({ examples: ['editor'] }) })
 const Description = Type.String({ maxLength: 500, examples: ['See and edit documents'] })
-const Permissions = Type.Array(
-  Type.String({ pattern: '^(\\*|[a-z][a-z0-9-]{0,62}):(\\*|[a-z][a-z0-9-]{0,62})$' }),
-  { maxItems: 500, uniqueItems: true, description: '`type:action`; `*` stands for any on either side.', examples: [['document:view', 'document:edit']] })
 
 export const roleRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/roles', {

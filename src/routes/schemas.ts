@@ -68,6 +68,21 @@ export const Role = Type.Object({
   builtIn: Type.Boolean({ examples: [false] })
 }, { $id: 'Role' })
 
+/** What a role or a token allows. */
+export const Permissions = Type.Array(
+  Type.String({ pattern: '^(\\*|[a-z][a-z0-9-]{0,62}):(\\*|[a-z][a-z0-9-]{0,62})$' }),
+  { maxItems: 500, uniqueItems: true, description: '`type:action`; `*` stands for any on either side.', examples: [['document:view', 'document:edit']] })
+
+export const AccessToken = Type.Object({
+  id: Uuid,
+  name: Type.String({ examples: ['backup script'] }),
+  prefix: Type.String({ description: 'With which the secret begins.', examples: ['gate_0aB1cD'] }),
+  permissions: Type.Union([Type.Array(Type.String()), Type.Null()], { description: 'Null: all that you may do.', examples: [['*:view']] }),
+  createdAt: Time,
+  lastUsedAt: Type.Unsafe<Date | null>({ ...NullableTime, description: 'Within a minute.' }),
+  expiresAt: NullableTime
+}, { $id: 'AccessToken' })
+
 /** One schema rather than a union: a wrong one is one error. */
 export const SubjectType = Type.Unsafe<'user' | 'group' | 'everyone'>({ type: 'string', enum: ['user', 'group', 'everyone'], examples: ['user'] })
 
@@ -128,7 +143,7 @@ export const Problem = Type.Object({
 }, { $id: 'Problem', description: 'RFC 9457 problem details.' })
 
 /** Registered once with the app; routes refer to them by `reference`. */
-export const sharedSchemas = [User, Session, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, Problem]
+export const sharedSchemas = [User, Session, AccessToken, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, Problem]
 
 /** A reference to a shared schema, so that the OpenAPI document names it once; as a whole response it needs a description. */
 export function reference<T extends TSchema> (schema: T, options: { description?: string } = {}) {

@@ -20,41 +20,41 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   }
 
   app.get('/users/me/sessions', {
-    config: { access: 'authenticated' },
+    config: { access: 'session' },
     schema: { tags: ['authentication'], summary: 'List one\'s sessions', description: 'Where one is signed in, in the order of their beginning.', ...list }
-  }, async ({ identity: { user, session }, query }) => await getPage(user.id, session.id, query))
+  }, async ({ identity: { user }, currentSession, query }) => await getPage(user.id, currentSession.id, query))
 
   app.delete('/users/me/sessions', {
-    config: { access: 'authenticated' },
+    config: { access: 'session' },
     schema: { tags: ['authentication'], summary: 'End all one\'s other sessions', description: 'All but the session of this request.', response: { 204: Empty } }
-  }, async ({ identity: { user, session } }, reply) => {
-    await endOtherSessions(app.prisma, user.id, session.id)
+  }, async ({ identity: { user }, currentSession }, reply) => {
+    await endOtherSessions(app.prisma, user.id, currentSession.id)
     return await reply.code(204).send(null)
   })
 
   app.delete('/users/me/sessions/:sessionId', {
-    config: { access: 'authenticated', errors: ['not-found'] },
+    config: { access: 'session', errors: ['not-found'] },
     schema: {
       tags: ['authentication'],
       summary: 'End one of one\'s sessions',
       params: Type.Object({ sessionId: Type.String({ description: 'The session\'s id.', examples: Uuid['examples'] }) }),
       response: { 204: Empty }
     }
-  }, async ({ identity: { user, session }, params }, reply) => {
+  }, async ({ identity: { user }, currentSession, params }, reply) => {
     const id = toId(params.sessionId)
     await endSession(app.prisma, user.id, id)
-    if (id === session.id) reply.closeSession()
+    if (id === currentSession.id) reply.closeSession()
     return await reply.code(204).send(null)
   })
 
   app.get('/users/:id/sessions', {
-    config: { access: { user: 'user:edit' } },
+    config: { access: { user: 'user:edit', isSessionRequired: true } },
     schema: { tags: ['users'], summary: 'List the sessions of an account', params: UserId, ...list }
-  }, async ({ identity: { session }, targetUser, query }) => await getPage((targetUser as UserRow).id, session.id, query))
+  }, async ({ currentSession, targetUser, query }) => await getPage((targetUser as UserRow).id, currentSession.id, query))
 
   app.delete('/users/:id/sessions', {
-    config: { access: { user: 'user:edit' } },
-    schema: { tags: ['users'], summary: 'End all sessions of an account', params: UserId, response: { 204: Empty } }
+    config: { access: { user: 'user:edit', isSessionRequired: true } },
+    schema: { tags: ['users'], summary: 'End all sessions and tokens of an account', params: UserId, response: { 204: Empty } }
   }, async ({ caller, targetUser }, reply) => {
     await endSessionsOf(app.prisma, caller, (targetUser as UserRow).id)
     return await reply.code(204).send(null)

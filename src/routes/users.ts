@@ -44,7 +44,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   }, async ({ caller, body }) => await updateOneself(app.prisma, caller, body))
 
   app.put('/users/me/password', {
-    config: { access: 'authenticated', errors: ['invalid-credentials', 'rate-limited'] },
+    config: { access: 'session', errors: ['invalid-credentials', 'rate-limited'] },
     bodyLimit: 16_384,
     schema: {
       tags: ['users'],
@@ -53,13 +53,13 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       body: Type.Object({
         currentPassword: Password,
         newPassword: Password,
-        endTokens: Type.Optional(Type.Boolean({ description: 'Whether the user\'s access tokens end too. There are no tokens in this version, so it changes nothing.' }))
+        endTokens: Type.Optional(Type.Boolean({ description: 'Whether the user\'s access tokens end too.' }))
       }, { additionalProperties: false }),
       response: { 204: Empty }
     }
-  }, async ({ identity: { user, session }, body }, reply) => {
+  }, async ({ identity: { user }, currentSession, body }, reply) => {
     await app.limits.confirmPassword(user.id, async () =>
-      await changePassword(app.prisma, { ...body, user, sessionId: session.id }, app.config))
+      await changePassword(app.prisma, { ...body, user, sessionId: currentSession.id }, app.config))
     return await reply.code(204).send(null)
   })
 
@@ -91,7 +91,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
     schema: {
       tags: ['users'],
       summary: 'Change an account',
-      description: 'Deactivating ends every session of the user at once.',
+      description: 'Deactivating ends every session and token of the user at once.',
       params: UserId,
       body: Type.Object({ name: Type.Optional(UserName), isActive: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
       response: { 200: reference(User, { description: 'The account.' }) }

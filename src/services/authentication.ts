@@ -1,6 +1,7 @@
 /** Proving who one is with a password: login, and changing the password. */
 import { DomainError } from '../errors.js'
 import { type Database, inTransaction } from './database.js'
+import { endTokens } from './ending.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
 import { checkPassword } from './password-rules.js'
 import { endOtherSessions, endSessionBySecret, type Session, type SessionLifetimes, startSession } from './sessions.js'
@@ -32,12 +33,12 @@ export async function logIn (
 
 /**
  * Changes a user's password and ends every other session of theirs.
- * @param input `sessionId`: the session that asks and stays
+ * @param input `sessionId`: the session that asks and stays; `endTokens`: whether their tokens end too
  * @throws {DomainError} invalid-request, invalid-credentials, overloaded
  */
 export async function changePassword (
   db: Database,
-  input: { user: User, sessionId: string, currentPassword: string, newPassword: string },
+  input: { user: User, sessionId: string, currentPassword: string, newPassword: string, endTokens?: boolean | undefined },
   { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {}
 ): Promise<void> {
   const { user, sessionId, currentPassword, newPassword } = input
@@ -50,5 +51,6 @@ export async function changePassword (
   await inTransaction(db, async (tx) => {
     if (!await replacePasswordHash(tx, known, passwordHash)) throw new DomainError('invalid-credentials')
     await endOtherSessions(tx, user.id, sessionId)
+    if (input.endTokens === true) await endTokens(tx, user.id)
   })
 }

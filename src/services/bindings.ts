@@ -6,6 +6,7 @@ import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import { allows, everyoneId, findSeenResource, getAllowedResource, heldOn, rootId } from './decision.js'
 import { requireHeld } from './escalation.js'
+import { checkExpiry } from './expiry.js'
 import { changingRights } from './locks.js'
 import { keepingOwners } from './owners.js'
 import { findRole, getRole } from './roles.js'
@@ -34,8 +35,6 @@ export interface SubjectReference {
   id?: string | undefined
   email?: string | undefined
 }
-
-const lastMoment = Date.parse('9999-12-31T23:59:59.999Z')
 
 /** Bindings as a user may see them, for those rows `b` that `filter` selects. */
 const bindingsFor = (principal: Principal, filter: Prisma.Sql): Prisma.Sql => {
@@ -80,9 +79,7 @@ export async function createBinding (
   db: Database, caller: Caller, resourceId: string,
   { role, subject, expiresAt }: { role: string, subject: SubjectReference, expiresAt?: Date | null | undefined }
 ): Promise<Binding> {
-  // Neither what no Date holds, such as a leap second, nor what needs a year of five digits.
-  const isPossible = expiresAt == null || (expiresAt.getTime() > Date.now() && expiresAt.getTime() <= lastMoment)
-  if (!isPossible) throw invalidField('/expiresAt', 'must be in the future, and not after the year 9999')
+  checkExpiry(expiresAt)
   const findSubject = subjectFinder(subject)
   return await changingRights(db, async (tx) => {
     await getAllowedResource(tx, caller, resourceId, ['share'])

@@ -30,14 +30,30 @@ export const subjectsOf = (userId: Sql): Sql => Prisma.sql`
 export const isUnexpired = (alias: Sql): Sql => Prisma.sql`(${alias}.expires_at IS NULL OR ${alias}.expires_at > now())`
 
 /**
+ * What roles give a principal: a table like role_permissions. Of a token, each permission of the role is met with each of the
+ * token's, and what both give is left: so a right counts where both have it, and a wildcard only where both have one.
+ */
+export const permissionsFor = ({ permissions }: Principal): Sql => permissions === null
+  ? Prisma.sql`role_permissions`
+  : Prisma.sql`(
+    SELECT of_role.role, CASE of_role.type WHEN '*' THEN of_token.type ELSE of_role.type END AS type,
+      CASE of_role.action WHEN '*' THEN of_token.action ELSE of_role.action END AS action
+    FROM role_permissions of_role JOIN (
+      SELECT split_part(permission, ':', 1) AS type, split_part(permission, ':', 2) AS action FROM unnest(${permissions}::text[]) permission) of_token
+      ON (of_role.type = of_token.type OR '*' IN (of_role.type, of_token.type)) AND (of_role.action = of_token.action OR '*' IN (of_role.action, of_token.action)))`
+
+/**
  * What every decision is made of: tables and conditions that give a row for each permission of each binding that counts for
  * a user on a resource; none for who is not active. They have names of their own, so that `userId` and `resourceId` can be
  * columns of the statement around them, or `resourceId` many of them as `ANY (…)`; more conditions can follow with AND.
  * @param counts which bindings `binding_` count
+ * @param permissions a table like role_permissions
  */
-export const grantsOn = (userId: Sql, resourceId: Sql, counts = isUnexpired(Prisma.sql`binding_`)): Sql => Prisma.sql`
+export const grantsOn = (
+  userId: Sql, resourceId: Sql, counts = isUnexpired(Prisma.sql`binding_`), permissions = Prisma.sql`role_permissions`
+): Sql => Prisma.sql`
   resource_closure closure_ JOIN role_bindings binding_ ON binding_.resource_id = closure_.ancestor_id
-  JOIN role_permissions permission_ ON permission_.role = binding_.role
+  JOIN ${permissions} permission_ ON permission_.role = binding_.role
   WHERE closure_.descendant_id = ${resourceId} AND ${counts}
     AND EXISTS (SELECT FROM users user_ WHERE user_.id = ${userId} AND user_.is_active) AND binding_.subject_id IN (${subjectsOf(userId)})`
 
@@ -45,21 +61,29 @@ export const grantsOn = (userId: Sql, resourceId: Sql, counts = isUnexpired(Pris
  * A subquery of one row: `permissions` that a user holds on a resource as `type:action`, and those of them, `above`, that
  * come from its ancestors and so hold on its parent too.
  */
-export const heldBy = (userId: Sql, resourceId: Sql): Sql => Prisma.sql`
+const heldThrough = (permissions: Sql, userId: Sql, resourceId: Sql): Sql => Prisma.sql`
   SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions,
     coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action) FILTER (WHERE closure_.distance > 0), '{}') AS above
-  FROM ${grantsOn(userId, resourceId)}`
+  FROM ${grantsOn(userId, resourceId, isUnexpired(Prisma.sql`binding_`), permissions)}`
 
-/** The same for whoever is asking. */
-export const heldOn = ({ userId }: Principal, resourceId: Sql): Sql => heldBy(Prisma.sql`${userId}::uuid`, resourceId)
+/** Of any user, without a token. */
+export const heldBy = (userId: Sql, resourceId: Sql): Sql => heldThrough(Prisma.sql`role_permissions`, userId, resourceId)
+
+/** Of whoever is asking. */
+export const heldOn = (principal: Principal, resourceId: Sql): Sql =>
+  heldThrough(permissionsFor(principal), Prisma.sql`${principal.userId}::uuid`, resourceId)
 
 /** The `permissions` of many resources at once, with a row for each `resource_id` on which the user holds anything. */
-export const heldByOnEach = (userId: Sql, resourceIds: Sql): Sql => Prisma.sql`
+const heldThroughOnEach = (permissions: Sql, userId: Sql, resourceIds: Sql): Sql => Prisma.sql`
   SELECT closure_.descendant_id AS resource_id, array_agg(DISTINCT permission_.type || ':' || permission_.action) AS permissions
-  FROM ${grantsOn(userId, Prisma.sql`ANY (${resourceIds})`)} GROUP BY closure_.descendant_id`
+  FROM ${grantsOn(userId, Prisma.sql`ANY (${resourceIds})`, isUnexpired(Prisma.sql`binding_`), permissions)} GROUP BY closure_.descendant_id`
 
-/** The same for whoever is asking. */
-export const heldOnEach = ({ userId }: Principal, resourceIds: Sql): Sql => heldByOnEach(Prisma.sql`${userId}::uuid`, resourceIds)
+/** Of any user, without a token. */
+export const heldByOnEach = (userId: Sql, resourceIds: Sql): Sql => heldThroughOnEach(Prisma.sql`role_permissions`, userId, resourceIds)
+
+/** Of whoever is asking. */
+export const heldOnEach = (principal: Principal, resourceIds: Sql): Sql =>
+  heldThroughOnEach(permissionsFor(principal), Prisma.sql`${principal.userId}::uuid`, resourceIds)
 
 /** Whether `permissions` allow an action on a type: exactly, or by a wildcard on either side. */
 export const allows = (permissions: Sql, type: Sql, action: Sql): Sql => Prisma.sql`

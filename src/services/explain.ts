@@ -46,6 +46,8 @@ export async function explain (db: Database, principal: Principal, { resourceId,
   const type = isAction ? Prisma.sql`r.type` : Prisma.sql`${parts[0]}::text`
   const isHeld = allows(held, type, wanted)
   const isCounting = Prisma.sql`(${isUnexpired(binding)} OR ${binding}.expires_at > now() - interval '30 days')`
+  // What a token does not have, no grant would have allowed.
+  const isInToken = (action: Prisma.Sql, type: Prisma.Sql) => principal.permissions === null ? Prisma.sql`TRUE` : allows(Prisma.sql`${principal.permissions}::text[]`, type, action)
   const givesView = gives(permission, Prisma.sql`asked.type`, view)
   const givesAction = gives(permission, Prisma.sql`asked."wantedType"`, wanted)
   const rows = await db.$queryRaw<Array<Row & (GrantRow | { bindingId: null })>>`
@@ -53,7 +55,7 @@ export async function explain (db: Database, principal: Principal, { resourceId,
     FROM (
       SELECT r.id, r.type, ${type} AS "wantedType", ${type} || ':' || ${wanted} AS wanted, r.type || ':view' AS viewing,
         ${isAction ? decisionOn(held, wanted) : Prisma.sql`CASE WHEN ${isHeld} THEN 'allow' ELSE 'forbid' END`} AS decision,
-        ${isAction ? Prisma.sql`${wanted} = ANY ${actionsOfType}` : Prisma.sql`TRUE`} AS "isPossible",
+        ${isAction ? Prisma.sql`${wanted} = ANY ${actionsOfType} AND ${isInToken(view, Prisma.sql`r.type`)}` : Prisma.sql`TRUE`} AND ${isInToken(wanted, type)} AS "isPossible",
         ${allows(held, Prisma.sql`r.type`, view)} AS "holdsView", ${isHeld} AS "holdsAction"
       FROM resources r JOIN resource_types t ON t.name = r.type CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`r.id`)}) held
       WHERE r.id = ${resourceId}::uuid) asked

@@ -5,7 +5,7 @@ import { Prisma } from '../generated/prisma/client.js'
 import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import {
-  actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, heldOn, isSeen, isUnexpired, type Resource, rootId, seenResources, subjectsOf
+  actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, heldOn, isSeen, isUnexpired, permissionsFor, type Resource, rootId, seenResources, subjectsOf
 } from './decision.js'
 import { changingResources } from './locks.js'
 
@@ -134,7 +134,7 @@ export async function listResources (
 
   return await db.$queryRaw<Resource[]>(seenResources(principal, Prisma.sql`
     SELECT DISTINCT found.id FROM (
-      SELECT DISTINCT b.resource_id, p.type FROM role_bindings b JOIN role_permissions p ON p.role = b.role
+      SELECT DISTINCT b.resource_id, p.type FROM role_bindings b JOIN ${permissionsFor(principal)} p ON p.role = b.role
       WHERE b.subject_id IN (${subjectsOf(user)}) AND ${isUnexpired(Prisma.sql`b`)} AND p.action IN (${action}, '*')) bound
     CROSS JOIN LATERAL (${parentId === undefined ? anywhere : underParent}) found
     ORDER BY found.id LIMIT ${limit}`))

@@ -95,8 +95,11 @@ async function setPermissions (tx: Database, role: string, permissions: string[]
     SELECT DISTINCT ${role}, split_part(permission, ':', 1), split_part(permission, ':', 2) FROM unnest(${permissions}::text[]) permission`
 }
 
-/** Every permission must be one that somebody could have: a misspelt one would silently grant nothing. */
-async function checkPermissions (tx: Database, permissions: string[]): Promise<void> {
+/**
+ * Every permission must be one that somebody could have: a misspelt one would silently grant nothing.
+ * @throws {DomainError} invalid-request
+ */
+export async function checkPermissions (tx: Database, permissions: string[]): Promise<void> {
   // Shared locks: no type and no action goes while a role that names it is being written.
   const types = await tx.$queryRaw<Array<{ name: string, ownActions: string[] }>>`SELECT name, own_actions AS "ownActions" FROM resource_types FOR SHARE`
   const known = new Map(types.map(({ name, ownActions }) => [name, new Set<string>([...standardActions, ...ownActions])]))

@@ -10,6 +10,7 @@ import type { Caller } from './caller.js'
 import { removeInBatches } from './cleanup.js'
 import { type Database, inTransaction } from './database.js'
 import { requireRootPermission } from './decision.js'
+import { endAllAccess } from './ending.js'
 import { keepingRights } from './locks.js'
 import { lookupEmail, type User, userColumns } from './users.js'
 
@@ -144,11 +145,11 @@ export async function endOtherSessions (db: Database, userId: string, keptId: st
   await db.session.deleteMany({ where: { userId, NOT: { id: keptId } } })
 }
 
-/** Ends every session of a user, for somebody who administers accounts. @throws {DomainError} forbidden (lost since the guard looked) */
+/** Ends every session and token of a user, for somebody who administers accounts. @throws {DomainError} forbidden (lost since the guard looked) */
 export async function endSessionsOf (db: Database, caller: Caller, userId: string): Promise<void> {
   await keepingRights(db, async (tx) => {
     await requireRootPermission(tx, caller, 'user:edit')
-    await tx.session.deleteMany({ where: { userId } })
+    await endAllAccess(tx, userId)
   })
 }
 

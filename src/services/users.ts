@@ -5,6 +5,7 @@ import { Prisma } from '../generated/prisma/client.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { requireRootPermission } from './decision.js'
+import { endAllAccess } from './ending.js'
 import { isUuid } from './ids.js'
 import { changingRights, keepingRights } from './locks.js'
 import { keepingOwners, theRoot } from './owners.js'
@@ -99,7 +100,7 @@ export async function updateOneself (db: Database, { userId }: Caller, { name }:
 }
 
 /**
- * Changes a user's name or whether the account is active. Deactivating ends every session of the user at once.
+ * Changes a user's name or whether the account is active. Deactivating ends every session and token of the user at once.
  * @throws {DomainError} invalid-request, forbidden (lost since the guard looked), not-found, last-owner
  */
 export async function updateUser (
@@ -118,7 +119,7 @@ export async function updateUser (
   return await changingRights(db, async (tx) => {
     const changed = await keepingOwners(tx, theRoot, async () => await update(tx))
     // After the user is locked: a login that was in time has its session by now, a later one finds the account inactive.
-    if (!changed.isActive) await tx.session.deleteMany({ where: { userId: id } })
+    if (!changed.isActive) await endAllAccess(tx, id)
     return changed
   })
 }

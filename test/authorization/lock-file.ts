@@ -9,6 +9,7 @@ const preamble = `# Who gets which answer from which route. Made by calling the 
 #   stranger         signed in, no role                   expired       owner until a second ago
 #   viewer, editor, owner                                 deactivated   owner, whose account has been deactivated
 #   owner elsewhere  owner of the other organization      root owner    owner of the root
+#   by token         owner of the root, by a token        by viewing token  the same, narrowed to *:view
 # HEAD answers as GET does.
 `
 

@@ -31,7 +31,7 @@ const elsewhere = await world.addResource('organization', rootId)
 const keeper = await world.addPerson('Keeper', { passwordHash })
 for (const place of [rootId, here, elsewhere]) await world.bind('owner', { type: 'user', id: keeper.id }, place)
 
-const addPersona = async (name: string, role?: string, place = here, options: { isExpired?: boolean } = {}, account: { isActive?: boolean } = {}) => {
+const addPersona = async (name: string, role?: string, place = here, options: { isExpired?: boolean } = {}, account: { isActive?: boolean, narrowedTo?: string[] } = {}) => {
   const person = await world.addPerson(name, { passwordHash, ...account })
   if (role !== undefined) await world.bind(role, { type: 'user', id: person.id }, place, options)
   return person
@@ -54,8 +54,14 @@ const personas: Record<string, Person | null> = {
   'group member': member,
   expired: await addPersona('Expired', 'owner', here, { isExpired: true }),
   deactivated: await addPersona('Deactivated', 'owner', here, {}, { isActive: false }),
-  'root owner': await addPersona('Root Owner', 'owner', rootId)
+  'root owner': await addPersona('Root Owner', 'owner', rootId),
+  'by token': await addPersona('Token Owner', 'owner', rootId),
+  'by viewing token': await addPersona('Token Viewer', 'owner', rootId, {}, { narrowedTo: ['*:view'] })
 }
+/** A session or a token of its own for each call: some calls end it. */
+const signIn = async (name: string, { id }: Person) => name.startsWith('by ')
+  ? { token: await world.openToken(id, world.reference.users.find((user) => user.id === id)?.narrowedTo) }
+  : { cookie: await world.openSession(id) }
 
 const routeOf = (name: string) => name.split(',')[0] as string
 
@@ -79,9 +85,8 @@ for (const [route, recipe] of Object.entries(recipes)) {
     for (const [name, person] of Object.entries(personas)) {
       const scene: Scene = { world, here, elsewhere, caller: person ?? keeper }
       const { url, body, subjects = {} } = await recipe.prepare(scene)
-      // A session of its own for each call: some calls end it.
-      const options = { ...(body === undefined ? {} : { body }), ...(person === null ? {} : { cookie: await world.openSession(person.id) }) }
-      expected[name] = expectedStatus(world.reference, route, person?.id ?? null, subjects, recipe.success)
+      const options = { ...(body === undefined ? {} : { body }), ...(person === null ? {} : await signIn(name, person)) }
+      expected[name] = expectedStatus(world.reference, route, person?.id ?? null, subjects, recipe.success, name.startsWith('by '))
       found[name] = (await request(method, url, options)).status
       if (method === 'GET') t.equal((await request('HEAD', url, options)).status, found[name], `HEAD as GET: ${name}`)
     }

@@ -8,6 +8,8 @@ import type { World } from '../reference/world.js'
 export type Need =
   /** 401 otherwise. */
   | 'signed in'
+  /** Not by a token. 403 otherwise. */
+  | 'session'
   /** A login proves who one is by itself. 401 otherwise. */
   | 'active account'
   /** On the root. 403 otherwise. */
@@ -42,7 +44,7 @@ export const needs: Record<string, Need[]> = {
   'GET /users': ['signed in', { permission: 'user:view' }],
   'GET /users/me': ['signed in'],
   'PATCH /users/me': ['signed in'],
-  'PUT /users/me/password': ['signed in'],
+  'PUT /users/me/password': ['signed in', 'session'],
   'GET /users/:id, oneself': ['signed in', { accountBy: 'user:view' }],
   'GET /users/:id, another': ['signed in', { accountBy: 'user:view' }],
   'PATCH /users/:id, oneself': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
@@ -50,14 +52,17 @@ export const needs: Record<string, Need[]> = {
   'PATCH /users/:id, deactivate another': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
 
   'POST /auth/login': ['active account'],
-  'GET /users/me/sessions': ['signed in'],
-  'DELETE /users/me/sessions': ['signed in'],
-  'DELETE /users/me/sessions/:sessionId': ['signed in'],
-  'GET /users/:id/sessions, of oneself': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
-  'GET /users/:id/sessions, of another': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
-  'DELETE /users/:id/sessions, of another': ['signed in', { accountBy: 'user:view' }, { permission: 'user:edit' }],
+  'GET /users/me/sessions': ['signed in', 'session'],
+  'DELETE /users/me/sessions': ['signed in', 'session'],
+  'DELETE /users/me/sessions/:sessionId': ['signed in', 'session'],
+  'POST /users/me/tokens': ['signed in', 'session'],
+  'GET /users/me/tokens': ['signed in', 'session'],
+  'DELETE /users/me/tokens/:tokenId': ['signed in', 'session'],
+  'GET /users/:id/sessions, of oneself': ['signed in', { accountBy: 'user:view' }, 'session', { permission: 'user:edit' }],
+  'GET /users/:id/sessions, of another': ['signed in', { accountBy: 'user:view' }, 'session', { permission: 'user:edit' }],
+  'DELETE /users/:id/sessions, of another': ['signed in', { accountBy: 'user:view' }, 'session', { permission: 'user:edit' }],
 
-  'POST /auth/logout': ['signed in'],
+  'POST /auth/logout': ['signed in', 'session'],
   'GET /auth/session': ['signed in'],
 
   'POST /resources, an organization': ['signed in', { sees: 'parent' }, { holdsOnParent: 'organization:create' }],
@@ -105,15 +110,17 @@ export const needs: Record<string, Need[]> = {
 
 /**
  * The status that somebody must get for a valid request.
- * @param userId null without a session
+ * @param userId null without a session or token
+ * @param isByToken whether they ask by a token; the world says to what it is narrowed
  * @param success what the request gets from who may make it
  */
-export function expectedStatus (world: World, route: string, userId: string | null, subjects: Subjects, success: number): number {
+export function expectedStatus (world: World, route: string, userId: string | null, subjects: Subjects, success: number, isByToken = false): number {
   const user = world.users.find(({ id }) => id === userId)
   for (const need of needs[route] ?? []) {
     // A deactivated user has no session that counts.
     if (need === 'signed in' && user?.isActive !== true) return 401
     if (need === 'active account' && world.users.find(({ id }) => id === subjects.account)?.isActive !== true) return 401
+    if (need === 'session' && isByToken) return 403
     if (typeof need === 'string') continue
     const by = userId as string
     const { target = '', parent = '' } = subjects

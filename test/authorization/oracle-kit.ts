@@ -52,7 +52,9 @@ export function attempts (method: string): Attempt[] {
 export async function buildSecrets (world: World) {
   const keeper = await world.addPerson('Keeper')
   const keeperSession = uuidv7()
+  const keeperToken = uuidv7()
   await world.openSession(keeper.id, keeperSession)
+  await world.openToken(keeper.id, null, keeperToken)
   const asker = await world.addPerson('Asker')
   const asUser = ({ id }: Person) => ({ type: 'user', id }) as const
 
@@ -89,6 +91,7 @@ export async function buildSecrets (world: World) {
   return {
     keeper,
     keeperSession,
+    keeperToken,
     asker,
     blind,
     expired,
@@ -124,8 +127,9 @@ export function secretsBehind ({ url, access }: Route, parameter: string, secret
     return { path, hidden: access.type === 'group' ? [group, document, secrets.ownDocument] : [document, project, organization, group] }
   }
   if (parameter === 'id' && typeof access === 'object' && 'user' in access) return { path, hidden: [secrets.keeper.id, secrets.deactivated.id] }
-  // A session of somebody else is none of one's own.
+  // A session or a token of somebody else is none of one's own.
   if (parameter === 'sessionId') return { path, hidden: [secrets.keeperSession] }
+  if (parameter === 'tokenId') return { path, hidden: [secrets.keeperToken] }
   // A binding on something else, hidden or one's own, is not on this.
   if (parameter === 'bindingId') return { path, hidden: [secrets.binding, secrets.ownBinding] }
   if (parameter === 'memberId') return { path, hidden: [secrets.group, secrets.memberGroup, secrets.document, secrets.ownDocument] }

@@ -126,6 +126,16 @@ export const recipes: Record<string, Recipe> = {
       return { url: `/users/me/sessions/${id}` }
     }
   },
+  'POST /users/me/tokens': { success: 201, prepare: async () => ({ url: '/users/me/tokens', body: { name: newName() } }) },
+  'GET /users/me/tokens': plain('/users/me/tokens'),
+  'DELETE /users/me/tokens/:tokenId': {
+    success: 204,
+    prepare: async ({ world, caller }) => {
+      const id = uuidv7()
+      await world.openToken(caller.id, null, id)
+      return { url: `/users/me/tokens/${id}` }
+    }
+  },
   'GET /users/:id/sessions, of oneself': onOneself(200, undefined, '/sessions'),
   'GET /users/:id/sessions, of another': onBystander(200, undefined, '/sessions'),
   'DELETE /users/:id/sessions, of another': onBystander(204, undefined, '/sessions'),

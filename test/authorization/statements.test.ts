@@ -47,6 +47,16 @@ t.test('reading a resource', async (t) => {
   for (const [title, other] of Object.entries(others)) t.same((await other()).statements, answer.statements, `the same two, prepared under the same names: ${title}`)
 })
 
+t.test('with a token it is two as well: the token with its user, and the decision', async (t) => {
+  for (const permissions of [null, ['document:view']]) {
+    const authorization = `Bearer ${await world.openToken(owner.id, permissions)}`
+    const { status, statements } = await ask(app, 'GET', `/resources/${document}`, { headers: { authorization } })
+    t.equal(status, 200)
+    t.match(statements, [/^s\d+: .* FROM access_tokens t JOIN users/, /^s\d+: .* FROM resources /])
+    t.equal(statements.length, 2)
+  }
+})
+
 t.test('a refusal costs no more, whatever was asked for', async (t) => {
   const { statements: usual } = await get(`/resources/${document}`)
   const refused: Record<number, string[]> = { 403: [], 404: [] }

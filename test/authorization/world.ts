@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { Signer } from '@fastify/cookie'
 import { v7 as uuidv7 } from 'uuid'
 import { hashSessionSecret } from '../../src/services/sessions.js'
+import { hashToken, makeToken } from '../../src/services/token-secrets.js'
 import { secrets } from '../helpers/app.js'
 import type { TestDatabase } from '../helpers/database.js'
 import { freshWorld, type Subject } from '../reference/world.js'
@@ -31,11 +32,22 @@ export function openWorld ({ query }: Pick<TestDatabase, 'query'>) {
     return `sessionid=${encodeURIComponent(signer.sign(secret))}`
   }
 
-  async function addPerson (name: string, { passwordHash = noHash, isActive = true } = {}): Promise<Person> {
+  /** A token that was used in the hour to come, so that each request costs the same statements. @returns its secret */
+  async function openToken (userId: string, permissions: string[] | null = null, id = uuidv7()): Promise<string> {
+    const { secret, prefix } = makeToken()
+    await query(`INSERT INTO access_tokens (id, secret_hash, user_id, name, prefix, permissions, last_used_at)
+      VALUES ($1, $2, $3, 'a token', $4, $5, now() + interval '1 hour')`, [id, Buffer.from(hashToken(secret)), userId, prefix, permissions])
+    return secret
+  }
+
+  /** @param narrowedTo the permissions of a token by which they ask */
+  async function addPerson (
+    name: string, { passwordHash = noHash, isActive = true, narrowedTo }: { passwordHash?: string, isActive?: boolean, narrowedTo?: string[] } = {}
+  ): Promise<Person> {
     const id = uuidv7()
     const email = `${name.toLowerCase().replaceAll(' ', '.')}.${id}@example.org`
     await query('INSERT INTO users (id, email, name, password_hash, is_active) VALUES ($1, $2, $3, $4, $5)', [id, email, name, passwordHash, isActive])
-    reference.users.push({ id, name, isActive })
+    reference.users.push({ id, name, isActive, ...(narrowedTo === undefined ? {} : { narrowedTo }) })
     return { id, name, email, cookie: await openSession(id) }
   }
 
@@ -78,7 +90,7 @@ export function openWorld ({ query }: Pick<TestDatabase, 'query'>) {
     return name
   }
 
-  return { reference, openSession, addPerson, addResource, bind, join, addRole, addType }
+  return { reference, openSession, openToken, addPerson, addResource, bind, join, addRole, addType }
 }
 
 export type World = ReturnType<typeof openWorld>

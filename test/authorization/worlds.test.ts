@@ -7,19 +7,21 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { Signer } from '@fastify/cookie'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { v7 as uuidv7 } from 'uuid'
 import { PrismaClient } from '../../src/generated/prisma/client.js'
 import type { Database } from '../../src/services/database.js'
 import { startSession } from '../../src/services/sessions.js'
-import { openTestApp, secrets } from '../helpers/app.js'
+import { hashToken, makeToken } from '../../src/services/token-secrets.js'
+import { openTestApp, type RequestOptions, secrets } from '../helpers/app.js'
 import { openTestDatabase } from '../helpers/database.js'
 import { applied, type Change, refusal, type Wait } from '../reference/changes.js'
-import type { World } from '../reference/world.js'
+import type { User, World } from '../reference/world.js'
 import { absentId, compareChecks, compareExplanation } from './worlds/asking.js'
 import { activeUsers, compareDecisions, compareHeld, compareList, compareRequests, compareRows, expectEqual, expectNoEscalation } from './worlds/compare.js'
 import { describeChange, describeWorld } from './worlds/describe.js'
 import { inWorld, listIn, lists, pick, type PlannedChange, type PlannedList, walks, worlds } from './worlds/generate.js'
 import { clearWorld, letHoursPass, loadWorld, prepareForWorlds } from './worlds/load.js'
-import { type Outcome, performByRequest, performByService } from './worlds/perform.js'
+import { type Credentials, type Outcome, performByRequest, performByService } from './worlds/perform.js'
 
 const { values: options } = parseArgs({
   options: { runs: { type: 'string' }, seed: { type: 'string' }, path: { type: 'string' }, only: { type: 'string' } }
@@ -135,30 +137,37 @@ async function onWalk (world: World, steps: readonly PlannedChange[], plans: rea
 
 const signer = new Signer(secrets)
 
-async function signIn (userId: string): Promise<string> {
+/** A session, or for who asks by one a token. */
+async function signIn ({ id: userId, narrowedTo }: User): Promise<Pick<RequestOptions, 'cookie' | 'token'>> {
+  if (narrowedTo !== undefined) {
+    const { secret: token, prefix } = makeToken()
+    await db.accessToken.create({ data: { id: uuidv7(), userId, name: 'a token', prefix, permissions: narrowedTo, secretHash: hashToken(token) } })
+    return { token }
+  }
   const secret = `${userId} ${Math.random()}`
   const settings = { sessionIdleMs: 3_600_000, sessionMaxMs: 3_600_000, sessionMaxPerUser: 20 }
   await startSession(db, { userId, secret, ip: '127.0.0.1', userAgent: undefined }, settings)
-  return `sessionid=${encodeURIComponent(signer.sign(secret))}`
+  return { cookie: `sessionid=${encodeURIComponent(signer.sign(secret))}` }
 }
 
 async function byRequests (world: World, steps: readonly PlannedChange[], log: string[]): Promise<void> {
   await clearWorld(db)
   await loadWorld(db, world)
-  const cookies = new Map<string, string>()
-  for (const { id } of world.users) cookies.set(id, await signIn(id))
-  await compareRequests(request, world, cookies)
+  const credentials: Credentials = new Map()
+  for (const user of world.users) credentials.set(user.id, await signIn(user))
+  await compareRequests(request, world, credentials)
   const end = await walk(world, steps, log, {
     tx: db,
     look: async (world) => await compareRows(db, world),
     perform: async (world, change) => {
-      const outcome = await performByRequest(request, cookies.get(change.by) as string, world, change)
-      // Deactivating has ended the sessions.
-      if (change.kind === 'activate' && outcome.refusal === null) cookies.set(change.userId, await signIn(change.userId))
+      const outcome = await performByRequest(request, credentials, world, change)
+      // Deactivating has ended the sessions and tokens.
+      const activated = world.users.find(({ id }) => change.kind === 'activate' && change.userId === id)
+      if (activated !== undefined && outcome.refusal === null) credentials.set(activated.id, await signIn(activated))
       return outcome
     }
   })
-  await compareRequests(request, end, cookies)
+  await compareRequests(request, end, credentials)
   await clearWorld(db)
 }
 

@@ -26,6 +26,8 @@ export interface RequestOptions {
   /** Sent as it is; give a content-type in `headers`. */
   payload?: string | Buffer
   cookie?: string
+  /** Sent as a bearer token. */
+  token?: string
   headers?: Record<string, string>
   remoteAddress?: string
 }
@@ -68,12 +70,12 @@ export async function openTestApp (database: TestDatabase | { url: string }, { e
   await app.ready()
   const document = () => app.swagger() as unknown as OpenapiDocument
 
-  const request: TestApp['request'] = async (method, url, { body, payload, cookie, headers = {}, remoteAddress } = {}) => {
+  const request: TestApp['request'] = async (method, url, { body, payload, cookie, token, headers = {}, remoteAddress } = {}) => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' }
     const response = await app.inject({
       method: method as NonNullable<InjectOptions['method']>,
       url,
-      headers: { ...json, ...(cookie === undefined ? {} : { cookie }), ...headers },
+      headers: { ...json, ...(cookie === undefined ? {} : { cookie }), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers },
       ...(body === undefined ? {} : { payload: JSON.stringify(body) }),
       ...(payload === undefined ? {} : { payload }),
       ...(remoteAddress === undefined ? {} : { remoteAddress })

@@ -3,7 +3,9 @@ import { v7 as uuidv7 } from 'uuid'
 import type { Caller } from '../../src/services/caller.js'
 import type { TestDatabase } from './database.js'
 
-export const callerOf = (userId: string): Caller => ({ userId, permissions: null, credential: null, requestId: null, ip: null })
+/** @param permissions those of a token to which the caller is narrowed */
+export const callerOf = (userId: string, permissions: readonly string[] | null = null): Caller =>
+  ({ userId, permissions, credential: null, requestId: null, ip: null })
 
 /** Makes somebody who may change accounts and holds nothing else. */
 export async function createUserEditor ({ query }: TestDatabase): Promise<Caller> {

@@ -1,9 +1,13 @@
 /** What the contract's §6 says about access, as naively as the decision itself: explanations and who has access. */
-import { actionsOf, allowedActions, bindingsFor, decide, findResource, findRole, gives, may, sees } from './evaluator.js'
+import { actionsOf, allowedActions, bindingsFor, decide, findResource, findRole, gives, holds, may, sees } from './evaluator.js'
 import type { Binding, World } from './world.js'
 
 export interface Grant { bindingId: string, role: string, permission: string, via: Array<string | null>, resourceId: string | null, expiresAt: number | null }
 export interface Explanation { decision: string, because: Grant[], missing: string | null, expired: Grant[] }
+
+/** The world as somebody asks about it: their own token narrows what they do and see, and those of others play no part. */
+export const askedBy = (world: World, userId: string): World =>
+  ({ ...world, users: world.users.map(({ narrowedTo, ...user }) => user.id === userId && narrowedTo !== undefined ? { ...user, narrowedTo } : user) })
 
 /** Hours. */
 const day = 24
@@ -73,6 +77,5 @@ export function accessTo (world: World, readerId: string, resourceId: string, ac
 
 /** The roles whose permissions a user holds in a place, all of them. */
 export function grantableRoles (world: World, userId: string, resourceId: string): string[] {
-  const held = bindingsFor(world, userId, resourceId).flatMap(({ role }) => findRole(world, role)?.permissions ?? [])
-  return world.roles.filter(({ permissions }) => permissions.every((permission) => held.some((each) => gives(each, permission)))).map(({ name }) => name).sort()
+  return world.roles.filter(({ permissions }) => permissions.every((permission) => holds(world, userId, resourceId, permission))).map(({ name }) => name).sort()
 }

@@ -61,9 +61,11 @@ export function gives (permission: string, wanted: string): boolean {
   return (type === '*' || type === wantedType) && (action === '*' || action === wantedAction)
 }
 
-/** Whether a user holds a permission on a resource. */
+/** Whether a user holds a permission on a resource: through a role, and where they ask by a token, through that too. */
 export function holds (world: World, userId: string, resourceId: string, permission: string): boolean {
-  return permissionsOn(world, userId, resourceId).some((held) => gives(held, permission))
+  const { narrowedTo } = world.users.find(({ id }) => id === userId) ?? {}
+  return permissionsOn(world, userId, resourceId).some((held) => gives(held, permission)) &&
+    (narrowedTo === undefined || narrowedTo.some((allowed) => gives(allowed, permission)))
 }
 
 /** All actions of a type. */

@@ -14,7 +14,13 @@ export interface World {
   bindings: Binding[]
 }
 
-export interface User { id: string, name: string, isActive: boolean }
+export interface User {
+  id: string
+  name: string
+  isActive: boolean
+  /** In this world they ask by a token with these permissions. Absent: by a session, or a token that is not narrowed. */
+  narrowedTo?: string[]
+}
 
 export interface ResourceType {
   name: string

@@ -47,7 +47,7 @@ t.test('every route of the model is there, and no other', async (t) => {
 for (const [name, operation] of ofModel) {
   t.test(`${name} is described: statuses, session, words and examples`, async (t) => {
     t.same(Object.keys(operation.responses).sort(), expected[name]?.sort())
-    t.same(operation.security, [{ session: [] }])
+    t.same(operation.security, [{ session: [] }, { token: [] }])
     t.match(operation.summary, /^\w.{5,}/)
     t.ok(document().tags.some((tag) => operation.tags.includes(tag.name)), 'its tag is described')
     const body = operation.requestBody?.content['application/json']?.schema as Schema | undefined

@@ -29,7 +29,7 @@ function extend (app: FastifyInstance): void {
   app.get('/test/impostor', { ...hidden, config: { access: 'authenticated' } }, async (request) => {
     const { id } = request.query as { id: string }
     Object.assign(request.session, { userId: id, user: { id }, isOwner: true })
-    request.session.identity = { ...request.identity, user: { ...request.identity.user, id } }
+    request.session.identity = { session: request.currentSession, user: { ...request.identity.user, id } }
     return {}
   })
   app.get('/test/destroy', { ...hidden, config: { access: 'authenticated' } }, async (request) => { await request.session.destroy(); return {} })
@@ -140,9 +140,11 @@ t.test('GET /auth/session shows the user and the session, or 401', async (t) => 
   t.match(await request('GET', '/auth/session'), { status: 401, body: { code: 'unauthenticated' } })
 })
 
-t.test('a bearer token counts alone, and none is good yet', async (t) => {
+t.test('a bearer token counts alone, and a bad one lets nobody in', async (t) => {
   for (const authorization of ['Bearer x', 'bearer x', 'BEARER', 'Bearer ', 'Bearer\tx']) {
-    t.match(await request('GET', '/auth/session', { cookie: person.cookie, headers: { authorization } }), { status: 401, setCookie: [] }, authorization)
+    t.match(await request('GET', '/auth/session', { cookie: person.cookie, headers: { authorization } }), {
+      status: 401, body: { code: 'unauthenticated' }, headers: { 'www-authenticate': 'Bearer realm="gatehouse", error="invalid_token"' }, setCookie: []
+    }, authorization)
   }
   for (const authorization of ['Basic eDp5', '', 'Bearerx']) {
     t.match(await request('GET', '/auth/session', { cookie: person.cookie, headers: { authorization } }), { status: 200 }, authorization)

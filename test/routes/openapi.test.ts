@@ -20,7 +20,7 @@ t.test('it has the structure of OpenAPI 3.1', async (t) => {
   t.match(document.info, { title: 'Gatehouse', version: /^\d+\.\d+\.\d+/, license: { name: 'MIT', identifier: 'MIT' } })
   t.same(Object.keys(document).filter((key) => !['openapi', 'info', 'servers', 'tags', 'paths', 'components'].includes(key)), [])
   t.ok(Object.keys(document.components).every((key) => ['schemas', 'securitySchemes'].includes(key)))
-  t.same(Object.keys(document.components.schemas).sort(), ['Binding', 'Explanation', 'Grant', 'Member', 'Problem', 'Resource', 'ResourceType', 'Role', 'Session', 'User'])
+  t.same(Object.keys(document.components.schemas).sort(), ['AccessToken', 'Binding', 'Explanation', 'Grant', 'Member', 'Problem', 'Resource', 'ResourceType', 'Role', 'Session', 'User'])
   const tags = new Set(document.tags.map(({ name }) => name))
   for (const { name, path, method, operation } of operations) {
     t.match(path, /^\/[a-zA-Z0-9/{}.-]*$/, name)
@@ -66,20 +66,27 @@ t.test('it has every route of ours, with its method', async (t) => {
   t.same(listed.sort(), operations.map(({ name }) => name).sort())
   t.same(operations.map(({ name }) => name).sort(), [
     'DELETE /groups/{id}/members/{memberId}', 'DELETE /resource-types/{name}', 'DELETE /resources/{id}', 'DELETE /resources/{id}/bindings/{bindingId}',
-    'DELETE /roles/{name}', 'DELETE /users/me/sessions', 'DELETE /users/me/sessions/{sessionId}', 'DELETE /users/{id}/sessions', 'GET /', 'GET /auth/session', 'GET /groups/{id}/members', 'GET /healthz', 'GET /openapi.json', 'GET /readyz',
+    'DELETE /roles/{name}', 'DELETE /users/me/sessions', 'DELETE /users/me/sessions/{sessionId}', 'DELETE /users/me/tokens/{tokenId}',
+    'DELETE /users/{id}/sessions', 'GET /', 'GET /auth/session', 'GET /groups/{id}/members', 'GET /healthz', 'GET /openapi.json', 'GET /readyz',
     'GET /resource-types', 'GET /resources', 'GET /resources/{id}', 'GET /resources/{id}/bindings', 'GET /resources/{id}/explain', 'GET /roles', 'GET /roles/{name}', 'GET /users',
-    'GET /users/me', 'GET /users/me/sessions', 'GET /users/{id}', 'GET /users/{id}/sessions', 'PATCH /resources/{id}', 'PATCH /roles/{name}', 'PATCH /users/me', 'PATCH /users/{id}', 'POST /auth/login',
-    'POST /auth/logout', 'POST /authz/check', 'POST /resources', 'POST /resources/{id}/bindings', 'POST /resources/{id}/move', 'POST /roles', 'POST /users',
+    'GET /users/me', 'GET /users/me/sessions', 'GET /users/me/tokens', 'GET /users/{id}', 'GET /users/{id}/sessions', 'PATCH /resources/{id}', 'PATCH /roles/{name}', 'PATCH /users/me', 'PATCH /users/{id}', 'POST /auth/login',
+    'POST /auth/logout', 'POST /authz/check', 'POST /resources', 'POST /resources/{id}/bindings', 'POST /resources/{id}/move', 'POST /roles', 'POST /users', 'POST /users/me/tokens',
     'PUT /groups/{id}/members/{memberId}', 'PUT /resource-types/{name}', 'PUT /users/me/password'
   ])
 })
 
 t.test('it says what each route needs', async (t) => {
   const isPublic = new Set(['GET /', 'GET /healthz', 'GET /readyz', 'GET /openapi.json', 'POST /users', 'POST /auth/login'])
-  t.same(document.components.securitySchemes, { session: { type: 'apiKey', in: 'cookie', name: 'sessionid', description: 'Set by POST /auth/login.' } })
-  for (const { name, operation } of operations) t.same(operation.security, isPublic.has(name) ? [] : [{ session: [] }], name)
+  const isForSessions = (name: string) => /sessions|tokens|password|logout/.test(name)
+  t.same(document.components.securitySchemes, {
+    session: { type: 'apiKey', in: 'cookie', name: 'sessionid', description: 'Set by POST /auth/login.' },
+    token: { type: 'http', scheme: 'bearer', description: 'An access token, made by POST /users/me/tokens.' }
+  })
+  for (const { name, operation } of operations) {
+    t.same(operation.security, isPublic.has(name) ? [] : isForSessions(name) ? [{ session: [] }] : [{ session: [] }, { token: [] }], name)
+  }
   const closed = (await openTestApp(database, { environment: { REGISTRATION: 'closed' } })).document()
-  t.match(closed.paths['/users']?.['post'], { security: [{ session: [] }], responses: { 401: {}, 403: {} } }, 'where registration is closed')
+  t.match(closed.paths['/users']?.['post'], { security: [{ session: [] }, { token: [] }], responses: { 401: {}, 403: {} } }, 'where registration is closed')
 })
 
 const statuses = (operation: Operation) => Object.keys(operation.responses).map(Number)
@@ -97,7 +104,10 @@ for (const [name, expected] of Object.entries({
   'POST /auth/login': [200, 400, 401, 403, 408, 413, 415, 429, 500, 503],
   'POST /auth/logout': [204, 400, 401, 403, 408, 413, 415, 500, 503],
   'GET /auth/session': [200, 400, 401, 500, 503],
-  'GET /users/me/sessions': [200, 400, 401, 500, 503],
+  'GET /users/me/sessions': [200, 400, 401, 403, 500, 503],
+  'POST /users/me/tokens': [201, 400, 401, 403, 408, 413, 415, 500, 503],
+  'GET /users/me/tokens': [200, 400, 401, 403, 500, 503],
+  'DELETE /users/me/tokens/{tokenId}': [204, 400, 401, 403, 404, 408, 413, 415, 500, 503],
   'DELETE /users/me/sessions': [204, 400, 401, 403, 408, 413, 415, 500, 503],
   'DELETE /users/me/sessions/{sessionId}': [204, 400, 401, 403, 404, 408, 413, 415, 500, 503],
   'GET /users/{id}/sessions': [200, 400, 401, 403, 404, 500, 503],

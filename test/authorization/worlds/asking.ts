@@ -3,22 +3,23 @@ import type { Database } from '../../../src/services/database.js'
 import { type Check, checkAll } from '../../../src/services/check.js'
 import { explain, explanationFor } from '../../../src/services/explain.js'
 import type { Grant } from '../../../src/services/grants.js'
-import { explain as expectedExplanation, type Grant as ExpectedGrant } from '../../reference/asking.js'
+import { askedBy, explain as expectedExplanation, type Grant as ExpectedGrant } from '../../reference/asking.js'
 import { actionsOf, decide, findResource, may } from '../../reference/evaluator.js'
 import type { User, World } from '../../reference/world.js'
-import { callerOf } from '../../helpers/caller.js'
 import { expectEqual } from './compare.js'
+import { callerIn } from './perform.js'
 
 export const absentId = '01999999-9999-7999-8999-999999999999'
 
 /** Every action on every resource: as one's own question, and about everybody else wherever one may share. */
-export async function compareChecks (db: Database, world: World, { id: askerId, name }: User): Promise<void> {
+export async function compareChecks (db: Database, everybody: World, { id: askerId, name }: User): Promise<void> {
+  const world = askedBy(everybody, askerId)
   const triples = (userId: string): Array<{ userId: string, resourceId: string, action: string }> => [...world.resources.map(({ id }) => id), absentId].flatMap((resourceId) =>
     [...actionsOf(world, findResource(world, resourceId)?.type ?? ''), 'archive'].map((action) => ({ userId, resourceId, action })))
   const own = triples(askerId).map(({ resourceId, action }): Check => ({ resourceId, action }))
   const about = world.users.flatMap(({ id }) => triples(id)).filter(({ resourceId }) => may(world, askerId, 'share', resourceId))
   const asked = [...own, ...about]
-  const decisions = await checkAll(db, callerOf(askerId), asked)
+  const decisions = await checkAll(db, callerIn(world, askerId), asked)
   expectEqual(world, decisions, asked.map((check) => decide(world, check.userId ?? askerId, check.action, check.resourceId)), `what ${name} is told by checks`)
 }
 
@@ -31,9 +32,10 @@ const expectedGrants = (grants: readonly ExpectedGrant[]) => inOrder(grants.map(
 
 /** The explanation of one decision, for one reader. */
 export async function compareExplanation (
-  db: Database, world: World, { readerId, userId, action, resourceId }: { readerId: string, userId: string, action: string, resourceId: string }
+  db: Database, everybody: World, { readerId, userId, action, resourceId }: { readerId: string, userId: string, action: string, resourceId: string }
 ): Promise<void> {
-  const actual = await explanationFor(db, callerOf(readerId), await explain(db, callerOf(userId), { action, resourceId }))
+  const world = askedBy(everybody, readerId)
+  const actual = await explanationFor(db, callerIn(world, readerId), await explain(db, callerIn(world, userId), { action, resourceId }))
   const expected = expectedExplanation(world, readerId, userId, action, resourceId)
   expectEqual(world, { ...actual, because: actualGrants(actual.because), expired: actualGrants(actual.expired) },
     { ...expected, because: expectedGrants(expected.because), expired: expectedGrants(expected.expired) },

@@ -11,8 +11,7 @@ import {
 } from '../../reference/evaluator.js'
 import { rootId, type User, type World } from '../../reference/world.js'
 import { named } from './describe.js'
-import { callerOf } from '../../helpers/caller.js'
-import type { Request } from './perform.js'
+import { callerIn, type Credentials, type Request } from './perform.js'
 
 export function expectEqual (world: World, actual: unknown, expected: unknown, what: string): void {
   if (isDeepStrictEqual(actual, expected)) return
@@ -32,7 +31,7 @@ const relevant = ({ id, type, name, parentId, allowedActions, creatableTypes }: 
 /** Every resource for every active user: seen or not, with which actions, types to create, and parent. */
 export async function compareDecisions (db: Database, world: World): Promise<void> {
   for (const user of activeUsers(world)) {
-    const rows = await db.$queryRaw<Resource[]>(seenResources(callerOf(user.id), Prisma.sql`SELECT id FROM resources`))
+    const rows = await db.$queryRaw<Resource[]>(seenResources(callerIn(world, user.id), Prisma.sql`SELECT id FROM resources`))
     const expected = world.resources.filter(({ id }) => sees(world, user.id, id)).map(({ id }) => shown(world, user.id, id))
     expectEqual(world, rows.map(relevant), expected.sort(byId), `what ${user.name} sees`)
   }
@@ -44,7 +43,7 @@ const byId = (one: { id: string }, other: { id: string }) => one.id < other.id ?
 export async function compareList (db: Database, world: World, user: User, filter: ListFilter, limit: number): Promise<void> {
   const rows: Resource[] = []
   for (let page: Resource[] | undefined; page === undefined || page.length === limit;) {
-    page = await listResources(db, callerOf(user.id), filter, { after: rows.at(-1)?.id, limit })
+    page = await listResources(db, callerIn(world, user.id), filter, { after: rows.at(-1)?.id, limit })
     rows.push(...page)
     if (rows.length > world.resources.length) break
   }
@@ -56,11 +55,11 @@ export async function compareList (db: Database, world: World, user: User, filte
 export async function compareHeld (db: Database, world: World, user: User, resourceId: string): Promise<void> {
   const types = ['*', ...world.types.map(({ name }) => name), 'no-such-type']
   const permissions = types.flatMap((type) => ['*', 'no-such-action', ...actionsOf(world, type), 'sign'].map((action) => `${type}:${action}`))
-  const missing = await findNotHeld(db, callerOf(user.id), resourceId, Prisma.sql`
+  const missing = await findNotHeld(db, callerIn(world, user.id), resourceId, Prisma.sql`
     SELECT split_part(p, ':', 1) AS type, split_part(p, ':', 2) AS action FROM unnest(${permissions}::text[]) p`)
   const expected = new Set(permissions.filter((permission) => !holds(world, user.id, resourceId, permission)))
   expectEqual(world, missing.sort(), [...expected].sort(), `what ${user.name} does not hold on ${resourceId}`)
-  const administered = await findRootPermissions(db, callerOf(user.id), administrativePermissions)
+  const administered = await findRootPermissions(db, callerIn(world, user.id), administrativePermissions)
   expectEqual(world, [...administered].sort(), administrativePermissions.filter((permission) => holdsOnRoot(world, user.id, permission)).sort(),
     `what ${user.name} administers`)
 }
@@ -93,13 +92,13 @@ export async function compareRows (db: Database, world: World): Promise<void> {
 }
 
 /** Every user and resource by requests: GET, a PATCH that is refused for its body after it was allowed, and the list. */
-export async function compareRequests (request: Request, world: World, cookies: Map<string, string>): Promise<void> {
+export async function compareRequests (request: Request, world: World, credentials: Credentials): Promise<void> {
   for (const user of world.users) {
-    const cookie = cookies.get(user.id) as string
+    const credential = credentials.get(user.id)
     const statuses = { allow: { GET: 200, PATCH: 400 }, forbid: { GET: 403, PATCH: 403 }, hide: { GET: 404, PATCH: 404 } }
     for (const { id } of world.resources) {
       for (const [method, action] of [['GET', 'view'], ['PATCH', 'edit']] as const) {
-        const response = await request(method, `/resources/${id}`, { cookie, ...(method === 'PATCH' ? { body: { nonsense: true } } : {}) })
+        const response = await request(method, `/resources/${id}`, { ...credential, ...(method === 'PATCH' ? { body: { nonsense: true } } : {}) })
         const expected = user.isActive ? statuses[decide(world, user.id, action, id)][method] : 401
         expectEqual(world, response.status, expected, `the status of ${method} /resources/${id} for ${user.name}`)
         if (response.status === 200) expectEqual(world, relevant(response.body), shown(world, user.id, id), `${id} for ${user.name}`)
@@ -107,7 +106,7 @@ export async function compareRequests (request: Request, world: World, cookies: 
     }
     const found: string[] = []
     for (let cursor: string | null | undefined; cursor !== null;) {
-      const { status, body } = await request('GET', `/resources?limit=4${cursor === undefined ? '' : `&cursor=${cursor}`}`, { cookie })
+      const { status, body } = await request('GET', `/resources?limit=4${cursor === undefined ? '' : `&cursor=${cursor}`}`, credential)
       expectEqual(world, status, user.isActive ? 200 : 401, `the status of GET /resources for ${user.name}`)
       found.push(...(body.items ?? []).map(({ id }: Resource) => id))
       cursor = body.nextCursor ?? null
@@ -131,11 +130,10 @@ export function expectNoEscalation (before: World, after: World, change: Change)
     const possible = [
       ...actionsOf(after, type).filter((action) => action !== 'create').map((action) => `${type}:${action}`),
       ...after.types.filter(({ parents }) => parents.includes(type)).map(({ name }) => `${name}:create`)]
-    const held = permissionsOn(before, change.by, id)
     for (const user of activeUsers(after)) {
       const [had, has] = [permissionsOn(before, user.id, id), permissionsOn(after, user.id, id)]
-      const gained = possible.filter((wanted) => [had, held].every((permissions) => !permissions.some((permission) => gives(permission, wanted))) &&
-        has.some((permission) => gives(permission, wanted)))
+      const gained = possible.filter((wanted) => !had.some((permission) => gives(permission, wanted)) &&
+        !holds(before, change.by, id, wanted) && has.some((permission) => gives(permission, wanted)))
       expectEqual(after, gained, [], `what ${user.name} gains on ${id === rootId ? 'root' : id} without its giver holding it`)
     }
   }

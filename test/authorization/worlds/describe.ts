@@ -20,7 +20,8 @@ export function describeWorld (world: World): string {
     .flatMap((resource) => [`${indent}${resource.name} (${resource.type})`, ...below(resource.id, `${indent}  `)])
   const roots = world.resources.filter(({ parentId }) => parentId === null)
   return [
-    `users: ${world.users.map(({ name, isActive }) => isActive ? name : `${name} (deactivated)`).join(', ')}`,
+    `users: ${world.users.map(({ name, isActive, narrowedTo }) =>
+      `${name}${isActive ? '' : ' (deactivated)'}${narrowedTo === undefined ? '' : ` (by a token for ${narrowedTo.join(' ') || 'nothing'})`}`).join(', ')}`,
     ...world.types.map(({ name, ownActions, parents, creatorRole }) =>
       `type ${name}: under ${parents.join(', ') || 'nothing'}${ownActions.length > 0 ? `; ${ownActions.join(', ')}` : ''}${creatorRole === null ? '' : `; its creator becomes ${creatorRole}`}`),
     ...world.roles.map(({ name, permissions }) => `role ${name}: ${permissions.join(' ')}`),

@@ -34,6 +34,8 @@ const expiry = fc.oneof({ arbitrary: fc.constant(null), weight: 3 }, { arbitrary
 
 const plannedWorld = fc.record({
   isInactive: many(mostly(20), userNames.length, 1),
+  /** Some ask by a token that is narrowed. */
+  tokens: many(fc.tuple(mostly(25), permissions), userNames.length, userNames.length),
   hasOwner: mostly(75),
   isFresh: mostly(50),
   types: many(fc.record({ parents: many(number, 4, 1), ownActions: fc.subarray(ownActions), creatorRole: fc.option(number) }), ownTypes.length),
@@ -53,6 +55,7 @@ const id = (kind: string, index: number, rank = 0) => `01900000-0000-7${kind}-80
 export const worlds: fc.Arbitrary<World> = plannedWorld.map((plan) => {
   const world = freshWorld()
   world.users = plan.isInactive.map((isInactive, index) => ({ id: id('aaa', index + 1), name: userNames[index] as string, isActive: !isInactive }))
+  plan.tokens.forEach(([isByToken, narrowedTo], index) => { if (isByToken && world.users[index] !== undefined) world.users[index].narrowedTo = narrowedTo })
   if (!plan.isFresh) world.bindings = []
 
   plan.roles.forEach((granted, index) => world.roles.push({ name: `role-${index + 1}`, permissions: granted, builtIn: false }))

@@ -25,6 +25,9 @@ export interface Outcome {
 const hour = 3_600_000
 const dateOf = (world: World, time: number | null) => time === null ? null : new Date(Date.now() + (time - world.now) * hour)
 
+/** A user as they ask in a world. */
+export const callerIn = (world: World, userId: string): Caller => callerOf(userId, world.users.find(({ id }) => id === userId)?.narrowedTo ?? null)
+
 /** Calls the service behind the route, after what the guard asks there. What failed half-way is undone. */
 export async function performByService (tx: Database, world: World, change: Change): Promise<Outcome> {
   await tx.$executeRaw`SAVEPOINT change`
@@ -39,7 +42,7 @@ export async function performByService (tx: Database, world: World, change: Chan
 }
 
 async function callService (tx: Database, world: World, change: Change): Promise<unknown> {
-  const by = callerOf(change.by)
+  const by = callerIn(world, change.by)
   switch (change.kind) {
     case 'bind': {
       await guard(tx, by, change.resourceId, ['share'])
@@ -94,12 +97,15 @@ async function guardRoot (tx: Database, by: Caller, permission: string): Promise
   if (!(await findRootPermissions(tx, by, [permission])).has(permission)) throw new DomainError('forbidden')
 }
 
+/** A cookie or a token for each user. */
+export type Credentials = Map<string, Pick<RequestOptions, 'cookie' | 'token'>>
+
 export type Request = (method: string, url: string, options?: RequestOptions) => Promise<Response>
 
 /** Sends the request of the contract. */
-export async function performByRequest (request: Request, cookie: string, world: World, change: Change): Promise<Outcome> {
+export async function performByRequest (request: Request, credentials: Credentials, world: World, change: Change): Promise<Outcome> {
   const [method, url, body] = requestFor(world, change)
-  const response = await request(method, url, { cookie, body })
+  const response = await request(method, url, { ...credentials.get(change.by), body })
   return { refusal: response.status < 400 ? null : response.body.code, id: response.body?.id }
 }
 
