@@ -1,13 +1,17 @@
 /** Asking about access: what somebody may do, and why. */
 import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import { listAccess } from '../services/access.js'
 import { checkAll } from '../services/check.js'
 import { type Resource as ResourceRow, requireAllowed } from '../services/decision.js'
 import { explain, explanationFor } from '../services/explain.js'
-import { Decision, Explanation, Name, reference, ResourceId, Uuid } from './schemas.js'
+import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
+import { listGrantableRoles } from '../services/roles.js'
+import { Decision, defaultLimit, Explanation, Grant, Name, PageQuery, pageOf, reference, ResourceId, Role, Uuid } from './schemas.js'
 
 /** Whose access is asked about. */
 const UserId = Type.Unsafe<string>({ ...Uuid, description: 'Whose access; your own when absent. For another user\'s you need `share` on the resource.' })
+const AllowedActions = Type.Array(Type.String(), { description: 'Sorted; without `create`.', examples: [['edit', 'view']] })
 
 export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/authz/check', {
@@ -51,5 +55,49 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     if (!isOwn) requireAllowed(resource as ResourceRow, ['share'])
     const principal = isOwn ? caller : { userId, permissions: null }
     return await explanationFor(app.prisma, caller, await explain(app.prisma, principal, { resourceId: id, action }))
+  })
+
+  app.get('/resources/:id/access', {
+    config: { access: { resource: ['share'] } },
+    schema: {
+      tags: ['authorization'],
+      summary: 'List who has access',
+      description: 'Each user once, in the order of their ids. Those who have it only as everyone are not listed one by one.',
+      params: ResourceId,
+      querystring: Type.Object({
+        ...PageQuery,
+        action: Type.Optional(Type.Unsafe<string>({ ...Name, description: 'Only who may do this.', examples: ['edit'] }))
+      }, { additionalProperties: false }),
+      response: {
+        200: Type.Object({
+          ...pageOf(Type.Object({
+            user: Type.Object({ id: Uuid, name: Type.String({ examples: ['Jane Doe'] }), email: Type.String({ examples: ['jane@example.org'] }) }),
+            allowedActions: AllowedActions,
+            because: Type.Array(reference(Grant), { description: 'Every grant of one of these actions, or of the one that was asked for.' })
+          })).properties,
+          everyone: Type.Union([Type.Object({ allowedActions: AllowedActions }), Type.Null()], { description: 'What whoever is signed in may do; null for nothing, or not that action.' })
+        }, { description: 'A page of the list, and what everyone may do.' })
+      }
+    }
+  }, async ({ caller, resource, query: { limit = defaultLimit, cursor, action } }) => {
+    const after = decodeCursor(app.cursorKeys, 'access', cursor)
+    const { items, everyone } = await listAccess(app.prisma, caller, (resource as ResourceRow).id, action, { after, limit: limit + 1 })
+    return { ...cutPage(items, limit, ({ user }) => user.id, (last) => encodeCursor(app.cursorKeys, 'access', last)), everyone }
+  })
+
+  app.get('/resources/:id/grantable-roles', {
+    config: { access: { resource: ['share'] } },
+    schema: {
+      tags: ['authorization'],
+      summary: 'List the roles that you may give here',
+      description: 'In the order of their names: those of which you hold every permission here yourself.',
+      params: ResourceId,
+      querystring: Type.Object(PageQuery, { additionalProperties: false }),
+      response: { 200: pageOf(reference(Role)) }
+    }
+  }, async ({ caller, resource, query: { limit = defaultLimit, cursor } }) => {
+    const after = decodeCursor(app.cursorKeys, 'grantable-roles', cursor)
+    const rows = await listGrantableRoles(app.prisma, caller, (resource as ResourceRow).id, { after, limit: limit + 1 })
+    return cutPage(rows, limit, ({ name }) => name, (last) => encodeCursor(app.cursorKeys, 'grantable-roles', last))
   })
 }

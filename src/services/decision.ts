@@ -44,18 +44,21 @@ export const permissionsFor = ({ permissions }: Principal): Sql => permissions =
 
 /**
  * What every decision is made of: tables and conditions that give a row for each permission of each binding that counts for
- * a user on a resource; none for who is not active. They have names of their own, so that `userId` and `resourceId` can be
- * columns of the statement around them, or `resourceId` many of them as `ANY (…)`; more conditions can follow with AND.
+ * some subjects on a resource. They have names of their own, so that `resourceId` can be a column of the statement around
+ * them, or many of them as `ANY (…)`; more conditions can follow with AND.
  * @param counts which bindings `binding_` count
  * @param permissions a table like role_permissions
  */
-export const grantsOn = (
-  userId: Sql, resourceId: Sql, counts = isUnexpired(Prisma.sql`binding_`), permissions = Prisma.sql`role_permissions`
+const grantsTo = (
+  subjectIds: Sql, resourceId: Sql, counts = isUnexpired(Prisma.sql`binding_`), permissions = Prisma.sql`role_permissions`
 ): Sql => Prisma.sql`
   resource_closure closure_ JOIN role_bindings binding_ ON binding_.resource_id = closure_.ancestor_id
   JOIN ${permissions} permission_ ON permission_.role = binding_.role
-  WHERE closure_.descendant_id = ${resourceId} AND ${counts}
-    AND EXISTS (SELECT FROM users user_ WHERE user_.id = ${userId} AND user_.is_active) AND binding_.subject_id IN (${subjectsOf(userId)})`
+  WHERE closure_.descendant_id = ${resourceId} AND ${counts} AND binding_.subject_id IN (${subjectIds})`
+
+/** The same for a user, who may be a column too; none for who is not active. */
+export const grantsOn = (userId: Sql, resourceId: Sql, counts?: Sql, permissions?: Sql): Sql => Prisma.sql`
+  ${grantsTo(subjectsOf(userId), resourceId, counts, permissions)} AND EXISTS (SELECT FROM users user_ WHERE user_.id = ${userId} AND user_.is_active)`
 
 /**
  * A subquery of one row: `permissions` that a user holds on a resource as `type:action`, and those of them, `above`, that
@@ -64,7 +67,7 @@ export const grantsOn = (
 const heldThrough = (permissions: Sql, userId: Sql, resourceId: Sql): Sql => Prisma.sql`
   SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions,
     coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action) FILTER (WHERE closure_.distance > 0), '{}') AS above
-  FROM ${grantsOn(userId, resourceId, isUnexpired(Prisma.sql`binding_`), permissions)}`
+  FROM ${grantsOn(userId, resourceId, undefined, permissions)}`
 
 /** Of any user, without a token. */
 export const heldBy = (userId: Sql, resourceId: Sql): Sql => heldThrough(Prisma.sql`role_permissions`, userId, resourceId)
@@ -73,10 +76,15 @@ export const heldBy = (userId: Sql, resourceId: Sql): Sql => heldThrough(Prisma.
 export const heldOn = (principal: Principal, resourceId: Sql): Sql =>
   heldThrough(permissionsFor(principal), Prisma.sql`${principal.userId}::uuid`, resourceId)
 
+/** What whoever is signed in holds. */
+export const heldByEveryone = (resourceId: Sql): Sql => Prisma.sql`
+  SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions
+  FROM ${grantsTo(Prisma.sql`${everyoneId}::uuid`, resourceId)}`
+
 /** The `permissions` of many resources at once, with a row for each `resource_id` on which the user holds anything. */
 const heldThroughOnEach = (permissions: Sql, userId: Sql, resourceIds: Sql): Sql => Prisma.sql`
   SELECT closure_.descendant_id AS resource_id, array_agg(DISTINCT permission_.type || ':' || permission_.action) AS permissions
-  FROM ${grantsOn(userId, Prisma.sql`ANY (${resourceIds})`, isUnexpired(Prisma.sql`binding_`), permissions)} GROUP BY closure_.descendant_id`
+  FROM ${grantsOn(userId, Prisma.sql`ANY (${resourceIds})`, undefined, permissions)} GROUP BY closure_.descendant_id`
 
 /** Of any user, without a token. */
 export const heldByOnEach = (userId: Sql, resourceIds: Sql): Sql => heldThroughOnEach(Prisma.sql`role_permissions`, userId, resourceIds)
@@ -124,15 +132,19 @@ export interface Resource {
 }
 
 /**
- * The columns of a `Resource` for the tables of `seenResources`. "C" collation: the order is that of the names' bytes,
- * the same on every server.
+ * Which actions on `r` of the type `t` are allowed, but for `create`, given `held` of it. "C" collation: the order is that of
+ * the names' bytes, the same on every server.
  */
+export const allowedActions = Prisma.sql`
+  ARRAY(SELECT action FROM unnest(${actionsOfType}) action
+    WHERE ${isSeen} AND action <> 'create' AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`r.type`, Prisma.sql`action`)}
+    ORDER BY action COLLATE "C")`
+
+/** The columns of a `Resource` for the tables of `seenResources`. */
 const resourceColumns = Prisma.sql`
   r.id, r.type, r.name, r.attributes, r.version, r.created_at AS "createdAt", r.updated_at AS "updatedAt",
   CASE WHEN ${allows(Prisma.sql`held.above`, Prisma.sql`parent.type`, view)} THEN r.parent_id END AS "parentId",
-  ARRAY(SELECT action FROM unnest(${actionsOfType}) action
-    WHERE ${isSeen} AND action <> 'create' AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`r.type`, Prisma.sql`action`)}
-    ORDER BY action COLLATE "C") AS "allowedActions",
+  ${allowedActions} AS "allowedActions",
   ARRAY(SELECT child.type::text FROM resource_type_parents child
     WHERE ${isSeen} AND child.parent = r.type AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`child.type`, Prisma.sql`'create'`)}
     ORDER BY child.type COLLATE "C") AS "creatableTypes"`

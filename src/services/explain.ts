@@ -89,7 +89,6 @@ function missed<T extends GrantRow> ({ holdsView, holdsAction }: Row, expired: T
 
 /** An explanation as a reader may see it. */
 export async function explanationFor (db: Database, reader: Principal, explanation: Explanation): Promise<Explanation> {
-  const { because, expired } = explanation
-  const shown = await grantsFor(db, reader, [...because, ...expired])
-  return { ...explanation, because: shown.slice(0, because.length), expired: shown.slice(because.length) }
+  const [because = [], expired = []] = await grantsFor(db, reader, [explanation.because, explanation.expired])
+  return { ...explanation, because, expired }
 }

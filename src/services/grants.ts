@@ -67,15 +67,15 @@ function findChains (groupId: string, innerOf: (id: string) => Array<string | nu
   return chains
 }
 
-/** The grants as a reader may see them: nothing is named that is hidden from them. */
-export async function grantsFor (db: Database, reader: Principal, grants: readonly Grant[]): Promise<Grant[]> {
-  const ids = [...new Set(grants.flatMap(({ resourceId, via }) => [resourceId, ...via]))].filter((id) => id !== null)
+/** Lists of grants as a reader may see them: nothing is named that is hidden from them. */
+export async function grantsFor (db: Database, reader: Principal, lists: ReadonlyArray<readonly Grant[]>): Promise<Grant[][]> {
+  const ids = [...new Set(lists.flat().flatMap(({ resourceId, via }) => [resourceId, ...via]))].filter((id) => id !== null)
   const rows = ids.length === 0
     ? []
     : await db.$queryRaw<Array<{ id: string }>>`
       SELECT r.id FROM resources r CROSS JOIN LATERAL (${heldOn(reader, Prisma.sql`r.id`)}) held WHERE r.id = ANY (${ids}::uuid[]) AND ${isSeen}`
   const seen = new Set<string | null>(rows.map(({ id }) => id))
   const shown = (id: string | null) => seen.has(id) ? id : null
-  return grants.map(({ bindingId, role, permission, via, resourceId, expiresAt }) =>
-    ({ bindingId, role, permission, via: via.map(shown), resourceId: shown(resourceId), expiresAt }))
+  return lists.map((grants) => grants.map(({ bindingId, role, permission, via, resourceId, expiresAt }) =>
+    ({ bindingId, role, permission, via: via.map(shown), resourceId: shown(resourceId), expiresAt })))
 }

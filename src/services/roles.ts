@@ -1,9 +1,9 @@
 /** Roles: named sets of permissions. */
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
-import type { Caller } from './caller.js'
+import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
-import { requireRootPermission, rootId, standardActions } from './decision.js'
+import { allows, heldOn, requireRootPermission, rootId, standardActions } from './decision.js'
 import { requireHeld } from './escalation.js'
 import { changingRights } from './locks.js'
 
@@ -27,6 +27,17 @@ const columns = Prisma.sql`r.name, r.description, r.built_in AS "builtIn",
 /** A page of the roles in the order of their names. */
 export async function listRoles (db: Database, { after = '', limit }: { after?: string | undefined, limit: number }): Promise<Role[]> {
   return await db.$queryRaw<Role[]>`SELECT ${columns} FROM roles r WHERE r.name COLLATE "C" > ${after} ORDER BY r.name COLLATE "C" LIMIT ${limit}`
+}
+
+/** A page of the roles that somebody may bind on a resource: all of whose permissions they hold there themselves. */
+export async function listGrantableRoles (
+  db: Database, principal: Principal, resourceId: string, { after = '', limit }: { after?: string | undefined, limit: number }
+): Promise<Role[]> {
+  return await db.$queryRaw<Role[]>`
+    SELECT ${columns} FROM roles r CROSS JOIN (${heldOn(principal, Prisma.sql`${resourceId}::uuid`)}) held
+    WHERE r.name COLLATE "C" > ${after}
+      AND NOT EXISTS (SELECT FROM role_permissions p WHERE p.role = r.name AND NOT (${allows(Prisma.sql`held.permissions`, Prisma.sql`p.type`, Prisma.sql`p.action`)}))
+    ORDER BY r.name COLLATE "C" LIMIT ${limit}`
 }
 
 export async function findRole (db: Database, name: string): Promise<Role | null> {

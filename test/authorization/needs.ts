@@ -105,7 +105,9 @@ export const needs: Record<string, Need[]> = {
   'POST /authz/check': ['signed in'],
   'POST /authz/check, about another user': ['signed in', { sees: 'target' }, { may: ['share'] }],
   'GET /resources/:id/explain, one\'s own access': ['signed in', { sees: 'target' }],
-  'GET /resources/:id/explain, another user\'s': ['signed in', { sees: 'target' }, { may: ['share'] }]
+  'GET /resources/:id/explain, another user\'s': ['signed in', { sees: 'target' }, { may: ['share'] }],
+  'GET /resources/:id/access': ['signed in', { sees: 'target' }, { may: ['share'] }],
+  'GET /resources/:id/grantable-roles': ['signed in', { sees: 'target' }, { may: ['share'] }]
 }
 
 /**

@@ -217,5 +217,7 @@ export const recipes: Record<string, Recipe> = {
       const target = await world.addResource('document', here)
       return { url: `/resources/${target}/explain?action=edit&userId=${(await world.addPerson('Bystander')).id}`, subjects: { target } }
     }
-  }
+  },
+  'GET /resources/:id/access': onDocument(200, '/access'),
+  'GET /resources/:id/grantable-roles': onDocument(200, '/grantable-roles')
 }

@@ -88,7 +88,10 @@ t.test('lists', async (t) => {
     [`/resources/${document}/bindings?inherited=true`]: 3,
     [`/groups/${group}/members`]: 3,
     // Then the explanation, and what of it may be named.
-    [`/resources/${document}/explain?action=edit`]: 4
+    [`/resources/${document}/explain?action=edit`]: 4,
+    // Then what everyone may do, which users, their grants, and what of them may be named.
+    [`/resources/${document}/access?limit=1`]: 6,
+    [`/resources/${document}/grantable-roles`]: 3
   })) {
     const answer = await get(url)
     t.equal(answer.status, 200)

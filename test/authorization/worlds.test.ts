@@ -16,7 +16,7 @@ import { openTestApp, type RequestOptions, secrets } from '../helpers/app.js'
 import { openTestDatabase } from '../helpers/database.js'
 import { applied, type Change, refusal, type Wait } from '../reference/changes.js'
 import type { User, World } from '../reference/world.js'
-import { absentId, compareChecks, compareExplanation } from './worlds/asking.js'
+import { absentId, compareAccess, compareChecks, compareExplanation } from './worlds/asking.js'
 import { activeUsers, compareDecisions, compareHeld, compareList, compareRequests, compareRows, expectEqual, expectNoEscalation } from './worlds/compare.js'
 import { describeChange, describeWorld } from './worlds/describe.js'
 import { inWorld, listIn, lists, pick, type PlannedChange, type PlannedList, walks, worlds } from './worlds/generate.js'
@@ -111,6 +111,7 @@ async function lookByAsking (tx: Database, world: World, plan: PlannedList): Pro
   const resourceId = pick([...world.resources.map(({ id }) => id), absentId], plan.parent)
   await compareChecks(tx, world, reader)
   await compareExplanation(tx, world, { readerId: reader.id, userId: user.id, action, resourceId })
+  await compareAccess(tx, world, { readerId: reader.id, resourceId, action: plan.q % 2 === 0 ? action : undefined, limit: plan.limit })
 }
 
 async function atRest (world: World, plans: readonly PlannedList[]): Promise<void> {

@@ -55,7 +55,9 @@ export function explain (world: World, readerId: string, userId: string, action:
 export interface AccessItem { user: string, allowedActions: string[], because: Grant[] }
 
 /** Who has access to a resource otherwise than as everyone, in order of their ids, and what everyone may do. */
-export function accessTo (world: World, readerId: string, resourceId: string, action?: string): { items: AccessItem[], everyone: string[] | null } {
+export function accessTo (asked: World, readerId: string, resourceId: string, action?: string): { items: AccessItem[], everyone: string[] | null } {
+  // The reader's token narrows what they are shown, not what they have.
+  const world = askedBy(asked, 'nobody')
   const type = findResource(world, resourceId)?.type ?? ''
   // Somebody of whom nothing is known but that they are signed in.
   const anybody = { ...world, users: [...world.users, { id: 'anybody', name: 'Anybody', isActive: true }] }
@@ -68,7 +70,7 @@ export function accessTo (world: World, readerId: string, resourceId: string, ac
     if (!isOtherwise) return []
     const shown = allowedActions(world, id, resourceId)
     const isShown = (permission: string) => [...shown, ...actions].some((each) => gives(permission, `${type}:${each}`))
-    return [{ user: id, allowedActions: shown, because: grantsOf(world, readerId, id, bindings, isShown) }]
+    return [{ user: id, allowedActions: shown, because: grantsOf(asked, readerId, id, bindings, isShown) }]
   })
   const everyone = forEveryone.filter((each) => each !== 'create').sort()
   const isForEveryone = action === undefined ? everyone.length > 0 : forEveryone.includes(action)

@@ -151,7 +151,7 @@ t.test('a cursor that was tampered with, or is of another list, is refused', asy
   const group = await create(owner, 'group', organization)
   for (const member of [owner, administrator]) await as(owner, 'PUT', `/groups/${group}/members/${member.id}`)
   await bind(organization, 'viewer', { type: 'everyone' })
-  const lists = ['/resources', '/roles', '/resource-types', `/resources/${organization}/bindings`, `/groups/${group}/members`]
+  const lists = ['/resources', '/roles', '/resource-types', `/resources/${organization}/bindings`, `/groups/${group}/members`, `/resources/${organization}/access`, `/resources/${organization}/grantable-roles`]
   for (const list of lists) {
     const { body: { nextCursor } } = await as(owner, 'GET', `${list}?limit=1`)
     t.equal(typeof nextCursor, 'string', list)

@@ -27,6 +27,8 @@ const expected: Record<string, string[]> = {
   'post /resources/{id}/bindings': ['201', '404', '409', '429', ...ofChanges],
   'delete /resources/{id}/bindings/{bindingId}': ['204', '404', '409', ...ofChanges],
   'get /resources/{id}/explain': ['200', '403', '404', ...usual],
+  'get /resources/{id}/access': ['200', '403', '404', ...usual],
+  'get /resources/{id}/grantable-roles': ['200', '403', '404', ...usual],
   'get /groups/{id}/members': ['200', '404', ...usual],
   'put /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges],
   'delete /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges],

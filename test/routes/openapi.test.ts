@@ -68,7 +68,7 @@ t.test('it has every route of ours, with its method', async (t) => {
     'DELETE /groups/{id}/members/{memberId}', 'DELETE /resource-types/{name}', 'DELETE /resources/{id}', 'DELETE /resources/{id}/bindings/{bindingId}',
     'DELETE /roles/{name}', 'DELETE /users/me/sessions', 'DELETE /users/me/sessions/{sessionId}', 'DELETE /users/me/tokens/{tokenId}',
     'DELETE /users/{id}/sessions', 'GET /', 'GET /auth/session', 'GET /groups/{id}/members', 'GET /healthz', 'GET /openapi.json', 'GET /readyz',
-    'GET /resource-types', 'GET /resources', 'GET /resources/{id}', 'GET /resources/{id}/bindings', 'GET /resources/{id}/explain', 'GET /roles', 'GET /roles/{name}', 'GET /users',
+    'GET /resource-types', 'GET /resources', 'GET /resources/{id}', 'GET /resources/{id}/access', 'GET /resources/{id}/bindings', 'GET /resources/{id}/explain', 'GET /resources/{id}/grantable-roles', 'GET /roles', 'GET /roles/{name}', 'GET /users',
     'GET /users/me', 'GET /users/me/sessions', 'GET /users/me/tokens', 'GET /users/{id}', 'GET /users/{id}/sessions', 'PATCH /resources/{id}', 'PATCH /roles/{name}', 'PATCH /users/me', 'PATCH /users/{id}', 'POST /auth/login',
     'POST /auth/logout', 'POST /authz/check', 'POST /resources', 'POST /resources/{id}/bindings', 'POST /resources/{id}/move', 'POST /roles', 'POST /users', 'POST /users/me/tokens',
     'PUT /groups/{id}/members/{memberId}', 'PUT /resource-types/{name}', 'PUT /users/me/password'

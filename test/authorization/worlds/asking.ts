@@ -1,9 +1,11 @@
 /** Answers about access and the reference evaluator side by side, on one world. */
 import type { Database } from '../../../src/services/database.js'
 import { type Check, checkAll } from '../../../src/services/check.js'
+import { type Access, type EveryonesAccess, listAccess } from '../../../src/services/access.js'
 import { explain, explanationFor } from '../../../src/services/explain.js'
 import type { Grant } from '../../../src/services/grants.js'
-import { askedBy, explain as expectedExplanation, type Grant as ExpectedGrant } from '../../reference/asking.js'
+import { listGrantableRoles } from '../../../src/services/roles.js'
+import { accessTo, askedBy, explain as expectedExplanation, grantableRoles, type Grant as ExpectedGrant } from '../../reference/asking.js'
 import { actionsOf, decide, findResource, may } from '../../reference/evaluator.js'
 import type { User, World } from '../../reference/world.js'
 import { expectEqual } from './compare.js'
@@ -40,4 +42,26 @@ export async function compareExplanation (
   expectEqual(world, { ...actual, because: actualGrants(actual.because), expired: actualGrants(actual.expired) },
     { ...expected, because: expectedGrants(expected.because), expired: expectedGrants(expected.expired) },
     `why ${userId} ${expected.decision}: ${action} ${resourceId}, as ${readerId} may know`)
+}
+
+/** Who has access to a resource, read to the end in small pages, and which roles the reader may give there. */
+export async function compareAccess (
+  db: Database, everybody: World, { readerId, resourceId, action, limit }: { readerId: string, resourceId: string, action?: string | undefined, limit: number }
+): Promise<void> {
+  const world = askedBy(everybody, readerId)
+  const reader = callerIn(world, readerId)
+  const found: Access[] = []
+  let forEveryone: EveryonesAccess | null | undefined
+  for (let page: Access[] | undefined; page === undefined || page.length === limit;) {
+    ({ items: page, everyone: forEveryone } = await listAccess(db, reader, resourceId, action, { after: found.at(-1)?.user.id, limit }))
+    found.push(...page)
+    if (found.length > world.users.length) break
+  }
+  const { items, everyone } = accessTo(world, readerId, resourceId, action)
+  const what = `who has access to ${resourceId}${action === undefined ? '' : ` and may ${action}`} in pages of ${limit}, as ${readerId} may know`
+  expectEqual(world, found.map(({ user, allowedActions, because }) => ({ user: user.id, allowedActions, because: actualGrants(because) })),
+    items.map((item) => ({ ...item, because: expectedGrants(item.because) })), what)
+  expectEqual(world, forEveryone?.allowedActions ?? null, everyone, `as everyone: ${what}`)
+  const roles = await listGrantableRoles(db, reader, resourceId, { limit: 100 })
+  expectEqual(world, roles.map(({ name }) => name), grantableRoles(world, readerId, resourceId), `what ${readerId} may give on ${resourceId}`)
 }
