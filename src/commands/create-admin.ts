@@ -9,6 +9,7 @@ import { openDatabase } from '../database/open.js'
 import { DomainError } from '../errors.js'
 import { PrismaClient } from '../generated/prisma/client.js'
 import { makeOwnerOfRoot } from '../services/bindings.js'
+import { operator } from '../services/caller.js'
 import { createUser, findUserByEmail } from '../services/users.js'
 
 const usage = 'usage: npm run create-admin -- --email jane@example.org --name "Jane Doe"   (the password is asked for, or read as one line from standard input)'
@@ -57,7 +58,7 @@ async function createAdmin (db: PrismaClient, databaseUrl: string, config: Confi
   if (name === undefined) throw new Error(`--name is missing: there is no account with this e-mail yet\n${usage}`)
   const password = await readPassword()
   const user = await db.$transaction(async (tx) => {
-    const created = await createUser(tx, { email, name, password }, config)
+    const created = await createUser(tx, { email, name, password }, config, operator)
     await makeOwnerOfRoot(tx, created.id)
     return created
   }, { timeout: transactionMs })

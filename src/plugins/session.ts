@@ -3,6 +3,7 @@ import cookie, { Signer } from '@fastify/cookie'
 import session, { type SessionStore } from '@fastify/session'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { system } from '../services/caller.js'
 import { endSessionBySecret, findIdentity, type Identity, saveSessionData, type SessionLifetimes } from '../services/sessions.js'
 import { hasBearer } from './token.js'
 
@@ -101,7 +102,7 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
         saveSessionData(app.prisma, secret, data as never).then(() => done(), done)
       },
       destroy (secret, done) {
-        endSessionBySecret(app.prisma, secret).then(() => done(), done)
+        endSessionBySecret(app.prisma, system, secret).then(() => done(), done)
       }
     }
   }

@@ -22,7 +22,7 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { body, ip, headers } = request
     const attempt = { email: body.email, address: ip, device: request.deviceOf(body.email) }
     const { user, session } = await app.limits.logIn(attempt, async () => await logIn(app.prisma, {
-      ...body, secret: request.session.sessionId, endsSecret: request.presentedSecret, ip, userAgent: headers['user-agent']
+      ...body, secret: request.session.sessionId, endsSecret: request.presentedSecret, ip, userAgent: headers['user-agent'], requestId: request.id
     }, app.config))
     await reply.openSession()
     reply.rememberDevice(body.email)
@@ -33,7 +33,7 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     config: { access: 'session' },
     schema: { tags: ['authentication'], summary: 'Sign out', response: { 204: Empty } }
   }, async (request, reply) => {
-    await endSessionBySecret(app.prisma, request.session.sessionId)
+    await endSessionBySecret(app.prisma, request.caller, request.session.sessionId)
     reply.closeSession()
     return await reply.code(204).send(null)
   })

@@ -27,8 +27,8 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete('/users/me/sessions', {
     config: { access: 'session' },
     schema: { tags: ['authentication'], summary: 'End all one\'s other sessions', description: 'All but the session of this request.', response: { 204: Empty } }
-  }, async ({ identity: { user }, currentSession }, reply) => {
-    await endOtherSessions(app.prisma, user.id, currentSession.id)
+  }, async ({ caller }, reply) => {
+    await endOtherSessions(app.prisma, caller)
     return await reply.code(204).send(null)
   })
 
@@ -40,9 +40,9 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
       params: Type.Object({ sessionId: Type.String({ description: 'The session\'s id.', examples: Uuid['examples'] }) }),
       response: { 204: Empty }
     }
-  }, async ({ identity: { user }, currentSession, params }, reply) => {
+  }, async ({ caller, currentSession, params }, reply) => {
     const id = toId(params.sessionId)
-    await endSession(app.prisma, user.id, id)
+    await endSession(app.prisma, caller, id)
     if (id === currentSession.id) reply.closeSession()
     return await reply.code(204).send(null)
   })

@@ -55,7 +55,7 @@ export const tokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
       response: { 204: Empty }
     }
   }, async ({ caller, params }, reply) => {
-    await endToken(app.prisma, caller.userId, toId(params.tokenId))
+    await endToken(app.prisma, caller, toId(params.tokenId))
     return await reply.code(204).send(null)
   })
 }

@@ -22,7 +22,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     }
   }, async (request, reply) => {
-    const create = async () => await createUser(app.prisma, request.body, app.config)
+    const by = isOpen ? { requestId: request.id, ip: request.ip } : request.caller
+    const create = async () => await createUser(app.prisma, request.body, app.config, by)
     // Who administers accounts may make many.
     const user = isOpen ? await app.limits.register(request.ip, create) : await create()
     return await reply.code(201).header('location', `/users/${user.id}`).send(user)
@@ -57,9 +58,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }, { additionalProperties: false }),
       response: { 204: Empty }
     }
-  }, async ({ identity: { user }, currentSession, body }, reply) => {
-    await app.limits.confirmPassword(user.id, async () =>
-      await changePassword(app.prisma, { ...body, user, sessionId: currentSession.id }, app.config))
+  }, async ({ caller, identity: { user }, body }, reply) => {
+    await app.limits.confirmPassword(user.id, async () => await changePassword(app.prisma, caller, { ...body, user }, app.config))
     return await reply.code(204).send(null)
   })
 

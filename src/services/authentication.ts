@@ -1,10 +1,13 @@
 /** Proving who one is with a password: login, and changing the password. */
 import { DomainError } from '../errors.js'
+import { Prisma } from '../generated/prisma/client.js'
+import { recordEvent } from './audit.js'
+import { anonymousFrom, type Caller } from './caller.js'
 import { type Database, inTransaction } from './database.js'
 import { endTokens } from './ending.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
 import { checkPassword } from './password-rules.js'
-import { endOtherSessions, endSessionBySecret, type Session, type SessionLifetimes, startSession } from './sessions.js'
+import { endOtherSessions, type Session, type SessionLifetimes, startSession } from './sessions.js'
 import { findCredentials, type PasswordSettings, recordLogin, replacePasswordHash, type User } from './users.js'
 
 /**
@@ -15,33 +18,36 @@ import { findCredentials, type PasswordSettings, recordLogin, replacePasswordHas
  */
 export async function logIn (
   db: Database,
-  input: { email: string, password: string, secret: string, endsSecret?: string | undefined, ip: string, userAgent: string | undefined },
+  input: { email: string, password: string, secret: string, endsSecret?: string | undefined, ip: string, userAgent: string | undefined, requestId?: string | undefined },
   settings: SessionLifetimes & { sessionMaxPerUser: number },
   hasher: PasswordHasher = argon2id
 ): Promise<{ user: User, session: Session }> {
   const known = await findCredentials(db, input.email)
   const isRight = await hasher.verify(known?.passwordHash, input.password)
-  if (known === null || !isRight) throw new DomainError('invalid-credentials')
-
-  return await inTransaction(db, async (tx) => {
-    const user = await recordLogin(tx, known)
-    if (user === null) throw new DomainError('invalid-credentials')
-    if (input.endsSecret !== undefined) await endSessionBySecret(tx, input.endsSecret)
-    return { user, session: await startSession(tx, { ...input, userId: user.id }, settings) }
-  })
+  const signedIn = known === null || !isRight
+    ? null
+    : await inTransaction(db, async (tx) => {
+      const user = await recordLogin(tx, known)
+      return user === null ? null : { user, session: await startSession(tx, { ...input, userId: user.id }, settings) }
+    })
+  if (signedIn !== null) return signedIn
+  // Not the address that was tried: now and then somebody types a password there.
+  const { requestId = null, ip } = input
+  await recordEvent(db, anonymousFrom({ requestId, ip }), { type: 'login.failed', target: { type: 'user', id: known?.id ?? null } })
+  throw new DomainError('invalid-credentials')
 }
 
 /**
- * Changes a user's password and ends every other session of theirs.
- * @param input `sessionId`: the session that asks and stays; `endTokens`: whether their tokens end too
+ * Changes the caller's password and ends every other session of theirs.
+ * @param input `endTokens`: whether their tokens end too
  * @throws {DomainError} invalid-request, invalid-credentials, overloaded
  */
 export async function changePassword (
-  db: Database,
-  input: { user: User, sessionId: string, currentPassword: string, newPassword: string, endTokens?: boolean | undefined },
+  db: Database, caller: Caller,
+  input: { user: User, currentPassword: string, newPassword: string, endTokens?: boolean | undefined },
   { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {}
 ): Promise<void> {
-  const { user, sessionId, currentPassword, newPassword } = input
+  const { user, currentPassword, newPassword } = input
   await checkPassword(newPassword, user, passwordMinLength, '/newPassword')
   const known = await findCredentials(db, user.email)
   const isRight = await hasher.verify(known?.passwordHash, currentPassword)
@@ -50,7 +56,8 @@ export async function changePassword (
 
   await inTransaction(db, async (tx) => {
     if (!await replacePasswordHash(tx, known, passwordHash)) throw new DomainError('invalid-credentials')
-    await endOtherSessions(tx, user.id, sessionId)
-    if (input.endTokens === true) await endTokens(tx, user.id)
+    await recordEvent(tx, caller, { type: 'password.changed', target: { type: 'user', id: user.id } })
+    await endOtherSessions(tx, caller)
+    if (input.endTokens === true) await endTokens(tx, caller, Prisma.sql`user_id = ${user.id}::uuid`)
   })
 }

@@ -2,7 +2,8 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
-import type { Caller, Principal } from './caller.js'
+import { jsonTime, recordEvents } from './audit.js'
+import { type Author, type Caller, operator, type Principal } from './caller.js'
 import type { Database } from './database.js'
 import { allows, everyoneId, findSeenResource, getAllowedResource, heldOn, rootId } from './decision.js'
 import { requireHeld } from './escalation.js'
@@ -91,14 +92,14 @@ export async function createBinding (
 
     const subjectId = ids.userId ?? ids.groupId ?? everyoneId
     const same = Prisma.sql`resource_id = ${resourceId}::uuid AND subject_id = ${subjectId}::uuid AND role = ${role}`
-    await tx.$executeRaw`DELETE FROM role_bindings WHERE ${same} AND expires_at <= now()`
+    await removeBindings(tx, caller, Prisma.sql`${same} AND expires_at <= now()`)
     const [present] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM role_bindings WHERE ${same}`
     if (present !== undefined) throw new DomainError('binding-exists')
     const id = uuidv7()
-    await tx.$executeRaw`
+    await addBinding(tx, caller, Prisma.sql`
       INSERT INTO role_bindings (id, role, resource_id, user_id, group_id, subject_id, expires_at, created_by)
       VALUES (${id}::uuid, ${role}, ${resourceId}::uuid, ${ids.userId ?? null}::uuid, ${ids.groupId ?? null}::uuid, ${subjectId}::uuid,
-        ${expiresAt ?? null}::timestamptz, ${caller.userId}::uuid)`
+        ${expiresAt ?? null}::timestamptz, ${caller.userId}::uuid)`)
     const [binding] = await tx.$queryRaw<Binding[]>(bindingsFor(caller, Prisma.sql`b.id = ${id}::uuid`))
     return binding as Binding
   })
@@ -115,19 +116,37 @@ export async function deleteBinding (db: Database, caller: Caller, resourceId: s
       SELECT role FROM role_bindings WHERE id = ${id}::uuid AND resource_id = ${resourceId}::uuid`
     if (binding === undefined) throw new DomainError('not-found')
     await requireHeld(tx, caller, resourceId, (await getRole(tx, binding.role)).permissions)
-    await keepingOwners(tx, Prisma.sql`SELECT ${resourceId}::uuid`, async () =>
-      await tx.$executeRaw`DELETE FROM role_bindings WHERE id = ${id}::uuid`)
+    await keepingOwners(tx, Prisma.sql`SELECT ${resourceId}::uuid`, async () => await removeBindings(tx, caller, Prisma.sql`id = ${id}::uuid`))
   })
 }
 
 /** Binds a user to `owner` on the root for good, whoever asks: for `npm run create-admin`. */
 export async function makeOwnerOfRoot (db: Database, userId: string): Promise<void> {
   await changingRights(db, async (tx) => {
-    await tx.$executeRaw`
+    await removeBindings(tx, operator, Prisma.sql`resource_id = ${rootId}::uuid AND subject_id = ${userId}::uuid AND role = 'owner' AND expires_at IS NOT NULL`)
+    await addBinding(tx, operator, Prisma.sql`
       INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id)
       VALUES (${uuidv7()}::uuid, 'owner', ${rootId}::uuid, ${userId}::uuid, ${userId}::uuid)
-      ON CONFLICT (resource_id, subject_id, role) DO UPDATE SET expires_at = NULL`
+      ON CONFLICT (resource_id, subject_id, role) DO NOTHING`)
   })
+}
+
+/** Makes the binding that `insert` does, if it does. */
+export async function addBinding (tx: Database, by: Caller | Author, insert: Prisma.Sql): Promise<void> {
+  await recordEvents(tx, by, bindingEvents('binding.created', Prisma.sql`made`), Prisma.sql`made AS (${insert} RETURNING *)`)
+}
+
+async function removeBindings (tx: Database, by: Caller | Author, which: Prisma.Sql): Promise<void> {
+  await recordEvents(tx, by, bindingEvents('binding.deleted', Prisma.sql`gone`), Prisma.sql`gone AS (DELETE FROM role_bindings WHERE ${which} RETURNING *)`)
+}
+
+/** An event for each of some rows of the table of bindings. */
+export function bindingEvents (type: 'binding.created' | 'binding.deleted', rows: Prisma.Sql): Prisma.Sql {
+  const told = Prisma.sql`jsonb_build_object('role', b.role, 'expiresAt', ${jsonTime(Prisma.sql`b.expires_at`)},
+    'subject', CASE WHEN b.user_id IS NOT NULL THEN jsonb_build_object('type', 'user', 'id', b.user_id)
+      WHEN b.group_id IS NOT NULL THEN jsonb_build_object('type', 'group', 'id', b.group_id) ELSE jsonb_build_object('type', 'everyone') END)`
+  const [before, after] = type === 'binding.created' ? [Prisma.sql`NULL::jsonb`, told] : [told, Prisma.sql`NULL::jsonb`]
+  return Prisma.sql`SELECT ${type}::text, b.resource_id, 'binding', b.id::text, ${before}, ${after}, NULL::uuid FROM ${rows} b`
 }
 
 /** What a subject is named by. */

@@ -2,6 +2,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import { recordEvents } from './audit.js'
 import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import { allows, findSeenResource, getAllowedResource, heldOn } from './decision.js'
@@ -44,7 +45,8 @@ export async function addMember (db: Database, caller: Caller, groupId: string, 
     if (present !== undefined) return
     const [cycle] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM group_closure WHERE group_id = ${memberId}::uuid AND member_group_id = ${groupId}::uuid`
     if (cycle !== undefined) throw new DomainError('cycle')
-    await tx.$executeRaw`INSERT INTO group_members (id, group_id, ${column}) VALUES (${uuidv7()}::uuid, ${groupId}::uuid, ${memberId}::uuid)`
+    await recordEvents(tx, caller, memberEvents('member.added', Prisma.sql`made`), Prisma.sql`made AS (
+      INSERT INTO group_members (id, group_id, ${column}) VALUES (${uuidv7()}::uuid, ${groupId}::uuid, ${memberId}::uuid) RETURNING *)`)
   })
 }
 
@@ -54,10 +56,18 @@ export async function removeMember (db: Database, caller: Caller, groupId: strin
     await getAllowedResource(tx, caller, groupId, ['edit'])
     const column = await columnOf(tx, caller, memberId)
     await keepingOwners(tx, ownedThrough(Prisma.sql`SELECT ${groupId}::uuid`), async () => {
-      const count = await tx.$executeRaw`DELETE FROM group_members WHERE group_id = ${groupId}::uuid AND ${column} = ${memberId}::uuid`
+      const count = await recordEvents(tx, caller, memberEvents('member.removed', Prisma.sql`gone`), Prisma.sql`gone AS (
+        DELETE FROM group_members WHERE group_id = ${groupId}::uuid AND ${column} = ${memberId}::uuid RETURNING *)`)
       if (count === 0) throw new DomainError('not-found')
     })
   })
+}
+
+/** An event for each of some rows of the table of members. */
+export function memberEvents (type: 'member.added' | 'member.removed', rows: Prisma.Sql): Prisma.Sql {
+  const told = Prisma.sql`jsonb_build_object('type', CASE WHEN m.user_id IS NULL THEN 'group' ELSE 'user' END, 'id', coalesce(m.user_id, m.member_group_id))`
+  const [before, after] = type === 'member.added' ? [Prisma.sql`NULL::jsonb`, told] : [told, Prisma.sql`NULL::jsonb`]
+  return Prisma.sql`SELECT ${type}::text, m.group_id, 'member', coalesce(m.user_id, m.member_group_id)::text, ${before}, ${after}, NULL::uuid FROM ${rows} m`
 }
 
 /** The column of group_members for a user, or for a group that the caller sees. */

@@ -1,6 +1,7 @@
 /** Resource types: what may exist, where, and what can be done with it. */
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import { recordEvent } from './audit.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { actionsOfType, requireRootPermission, rootId, standardActions } from './decision.js'
@@ -55,15 +56,28 @@ export async function putResourceType (
     if (present !== null) {
       await requireUnused(tx, name, present.ownActions.filter((action) => !ownActions.includes(action)), parents)
     }
+    const before = await findResourceType(tx, name)
+    const wanted = { actions: [...standardActions, ...ownActions].sort(), parents: [...new Set(parents)].sort(), creatorRole }
+    if (before !== null && JSON.stringify(told(before)) === JSON.stringify(wanted)) return { type: before, isNew: false }
     await tx.$executeRaw`
       INSERT INTO resource_types (name, own_actions, creator_role) VALUES (${name}, ${ownActions}::text[], ${creatorRole})
       ON CONFLICT (name) DO UPDATE SET own_actions = excluded.own_actions, creator_role = excluded.creator_role`
     await tx.$executeRaw`DELETE FROM resource_type_parents WHERE type = ${name}`
     await tx.$executeRaw`INSERT INTO resource_type_parents (type, parent) SELECT DISTINCT ${name}, parent FROM unnest(${parents}::text[]) parent`
-    const [type] = await tx.$queryRaw<ResourceType[]>`SELECT ${columns} FROM resource_types t WHERE t.name = ${name}`
-    return { type: type as ResourceType, isNew: present === null }
+    const type = await findResourceType(tx, name) as ResourceType
+    const event = { target: { type: 'resource-type', id: name }, after: told(type) } as const
+    await recordEvent(tx, caller, before === null ? { ...event, type: 'resource-type.created' } : { ...event, type: 'resource-type.updated', before: told(before) })
+    return { type, isNew: before === null }
   })
 }
+
+async function findResourceType (db: Database, name: string): Promise<ResourceType | null> {
+  const [type] = await db.$queryRaw<ResourceType[]>`SELECT ${columns} FROM resource_types t WHERE t.name = ${name}`
+  return type ?? null
+}
+
+/** A type as the audit log tells of one. */
+const told = ({ actions, parents, creatorRole }: ResourceType) => ({ actions, parents, creatorRole })
 
 /** @throws {DomainError} in this order: forbidden (lost since the guard looked), not-found, built-in, in-use */
 export async function deleteResourceType (db: Database, caller: Caller, name: string): Promise<void> {
@@ -78,8 +92,10 @@ export async function deleteResourceType (db: Database, caller: Caller, name: st
       UNION ALL SELECT 1 FROM resource_type_parents WHERE parent = ${name} AND type <> ${name} LIMIT 1`
     if (use !== undefined) throw new DomainError('in-use')
     await requireUnused(tx, name, present.ownActions, [])
+    const before = told(await findResourceType(tx, name) as ResourceType)
     await tx.$executeRaw`DELETE FROM resource_type_parents WHERE type = ${name}`
     await tx.$executeRaw`DELETE FROM resource_types WHERE name = ${name}`
+    await recordEvent(tx, caller, { type: 'resource-type.deleted', target: { type: 'resource-type', id: name }, before })
   })
 }
 

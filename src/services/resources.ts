@@ -2,6 +2,8 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import { recordEvents } from './audit.js'
+import { bindingEvents } from './bindings.js'
 import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import {
@@ -37,13 +39,42 @@ export async function createResource (
     const id = uuidv7()
     await tx.$executeRaw`
       INSERT INTO resources (id, type, name, parent_id, attributes) VALUES (${id}::uuid, ${type}, ${name}, ${parentId}::uuid, ${JSON.stringify(attributes)}::jsonb)`
-    if (kind.creatorRole !== null) {
-      await tx.$executeRaw`
+    const created = resourceEvents('resource.created', Prisma.sql`(SELECT * FROM resources WHERE id = ${id}::uuid)`)
+    if (kind.creatorRole === null) {
+      await recordEvents(tx, caller, created)
+    } else {
+      await recordEvents(tx, caller, Prisma.sql`${created} UNION ALL ${bindingEvents('binding.created', Prisma.sql`made`)}`, Prisma.sql`made AS (
         INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id, created_by)
-        VALUES (${uuidv7()}::uuid, ${kind.creatorRole}, ${id}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid)`
+        VALUES (${uuidv7()}::uuid, ${kind.creatorRole}, ${id}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid) RETURNING *)`)
     }
     return await getResource(tx, caller, id)
   })
+}
+
+/** What the audit log tells of a resource, a row of a table like that of resources. */
+const told = (row: Prisma.Sql): Prisma.Sql => Prisma.sql`
+  jsonb_build_object('type', ${row}.type, 'name', ${row}.name, 'parentId', ${row}.parent_id, 'attributes', ${row}.attributes)`
+
+/** An event for each of some rows of the table of resources. */
+export function resourceEvents (type: 'resource.created' | 'resource.deleted', rows: Prisma.Sql): Prisma.Sql {
+  const [before, after] = type === 'resource.created' ? [Prisma.sql`NULL::jsonb`, told(Prisma.sql`r`)] : [told(Prisma.sql`r`), Prisma.sql`NULL::jsonb`]
+  return Prisma.sql`SELECT ${type}::text, r.id, 'resource', r.id::text, ${before}, ${after}, NULL::uuid FROM ${rows} r`
+}
+
+/**
+ * Changes columns of a resource, and its version, unless they are as they should be already.
+ * @param wanted the columns and their values; the row must be locked, as what it was before is told too
+ */
+export async function changeResource (
+  tx: Database, caller: Caller, id: string, type: 'resource.updated' | 'resource.moved', wanted: Array<readonly [column: Prisma.Sql, value: Prisma.Sql]>
+): Promise<void> {
+  const isOther = Prisma.join(wanted.map(([column, value]) => Prisma.sql`r.${column} IS DISTINCT FROM ${value}`), ' OR ')
+  const assignments = Prisma.join(wanted.map(([column, value]) => Prisma.sql`${column} = ${value}`))
+  // What is under the old place is found by the closure as it was when the statement began, so the new one is said apart.
+  await recordEvents(tx, caller, Prisma.sql`
+    SELECT ${type}::text, r.id, 'resource', r.id::text, ${told(Prisma.sql`old`)}, ${told(Prisma.sql`r`)}, r.parent_id
+    FROM changed r JOIN resources old ON old.id = r.id`, Prisma.sql`changed AS (
+    UPDATE resources r SET ${assignments}, version = version + 1, updated_at = now() WHERE r.id = ${id}::uuid AND (${isOther}) RETURNING r.*)`)
 }
 
 /** A type as far as the tree needs it, locked against change until the transaction ends. */
@@ -79,10 +110,10 @@ export async function updateResource (
     await tx.$executeRaw`SELECT 1 FROM resources WHERE id = ${id}::uuid FOR NO KEY UPDATE`
     const { version } = await getAllowedResource(tx, caller, id, ['edit'])
     if (ifMatch !== undefined && !ifMatch.includes(version)) throw new DomainError('precondition-failed')
-    await tx.$executeRaw`
-      UPDATE resources SET name = coalesce(${name ?? null}, name), attributes = coalesce(${json}::jsonb, attributes),
-        version = version + 1, updated_at = now()
-      WHERE id = ${id}::uuid`
+    await changeResource(tx, caller, id, 'resource.updated', [
+      [Prisma.sql`name`, Prisma.sql`coalesce(${name ?? null}, r.name)`],
+      [Prisma.sql`attributes`, Prisma.sql`coalesce(${json}::jsonb, r.attributes)`]
+    ])
     return await getResource(tx, caller, id)
   })
 }

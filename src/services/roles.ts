@@ -1,6 +1,7 @@
 /** Roles: named sets of permissions. */
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import { recordEvent } from './audit.js'
 import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
 import { allows, heldOn, requireRootPermission, rootId, standardActions } from './decision.js'
@@ -63,7 +64,9 @@ export async function createRole (
     if (await findRole(tx, name) !== null) throw new DomainError('role-exists')
     await tx.$executeRaw`INSERT INTO roles (name, description) VALUES (${name}, ${description})`
     await setPermissions(tx, name, permissions)
-    return await getRole(tx, name)
+    const role = await getRole(tx, name)
+    await recordEvent(tx, caller, { type: 'role.created', target: { type: 'role', id: name }, after: told(role) })
+    return role
   })
 }
 
@@ -80,9 +83,13 @@ export async function updateRole (
     if (permissions !== undefined) await checkPermissions(tx, permissions)
     await requireHeld(tx, caller, rootId, permissions ?? role.permissions)
     if (role.builtIn) throw new DomainError('built-in')
-    await tx.$executeRaw`UPDATE roles SET description = coalesce(${description ?? null}, description), updated_at = now() WHERE name = ${name}`
+    const wanted = { ...role, description: description ?? role.description, permissions: permissions ?? role.permissions }
+    if (JSON.stringify(told(wanted)) === JSON.stringify(told(role))) return role
+    await tx.$executeRaw`UPDATE roles SET description = ${wanted.description}, updated_at = now() WHERE name = ${name}`
     if (permissions !== undefined) await setPermissions(tx, name, permissions)
-    return await getRole(tx, name)
+    const changed = await getRole(tx, name)
+    await recordEvent(tx, caller, { type: 'role.updated', target: { type: 'role', id: name }, before: told(role), after: told(changed) })
+    return changed
   })
 }
 
@@ -96,8 +103,12 @@ export async function deleteRole (db: Database, caller: Caller, name: string): P
       SELECT 1 FROM role_bindings WHERE role = ${name} UNION ALL SELECT 1 FROM resource_types WHERE creator_role = ${name} LIMIT 1`
     if (use !== undefined) throw new DomainError('in-use')
     await tx.$executeRaw`DELETE FROM roles WHERE name = ${name}`
+    await recordEvent(tx, caller, { type: 'role.deleted', target: { type: 'role', id: name }, before: told(role) })
   })
 }
+
+/** A role as the audit log tells of one. */
+const told = ({ description, permissions }: Role) => ({ description, permissions: [...permissions].sort() })
 
 async function setPermissions (tx: Database, role: string, permissions: string[]): Promise<void> {
   await tx.$executeRaw`DELETE FROM role_permissions WHERE role = ${role}`

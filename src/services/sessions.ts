@@ -6,12 +6,12 @@ import { createHash } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
-import type { Caller } from './caller.js'
+import { type Author, type Caller, newcomer } from './caller.js'
 import { removeInBatches } from './cleanup.js'
 import { type Database, inTransaction } from './database.js'
 import { requireRootPermission } from './decision.js'
-import { endAllAccess } from './ending.js'
 import { keepingRights } from './locks.js'
+import { endAllAccess, endSessions } from './ending.js'
 import { lookupEmail, type User, userColumns } from './users.js'
 
 /** A session as the API shows it; `expiresAt` is when it ends unless it is used before. */
@@ -54,26 +54,32 @@ export function hashSessionSecret (secret: string): Uint8Array<ArrayBuffer> {
 
 /**
  * Starts a session for a user who has just proved who they are.
- * @param input `secret`: the id that goes into the cookie; `ip`, `userAgent`: where it comes from
+ * @param input `secret`: the id that goes into the cookie; `endsSecret`: that of the session which this one replaces;
+ *   `ip`, `userAgent`, `requestId`: where it comes from
  * @param settings `sessionMaxPerUser`: beyond it the least recently seen sessions of the user end
  */
 export async function startSession (
   db: Database,
-  input: { userId: string, secret: string, ip: string, userAgent: string | undefined },
+  input: { userId: string, secret: string, endsSecret?: string | undefined, ip: string, userAgent: string | undefined, requestId?: string | undefined },
   settings: SessionLifetimes & { sessionMaxPerUser: number }
 ): Promise<Session> {
   return await inTransaction(db, async (tx) => {
-    const [session] = await tx.$queryRaw<Session[]>`
+    const [row] = await tx.$queryRaw<Session[]>`
       INSERT INTO sessions (id, secret_hash, user_id, created_at, last_seen_at, expires_at, absolute_expires_at, ip, user_agent)
       VALUES (${uuidv7()}::uuid, ${hashSessionSecret(input.secret)}, ${input.userId}::uuid, now(), now(),
         now() + least(${interval(settings.sessionIdleMs)}, ${interval(settings.sessionMaxMs)}), now() + ${interval(settings.sessionMaxMs)},
         ${input.ip.slice(0, longestAddress)}, ${input.userAgent?.slice(0, longestUserAgent)})
       RETURNING id, created_at AS "createdAt", last_seen_at AS "lastSeenAt", expires_at AS "expiresAt", ip, user_agent AS "userAgent"`
-    await tx.$executeRaw`
-      DELETE FROM sessions WHERE id IN (
-        SELECT id FROM sessions WHERE user_id = ${input.userId}::uuid AND id <> ${session?.id}::uuid
-        ORDER BY (expires_at > now()) DESC, last_seen_at DESC, id DESC OFFSET ${settings.sessionMaxPerUser - 1})`
-    return session as Session
+    const session = row as Session
+    const { id, createdAt, expiresAt, ip, userAgent } = session
+    const by = newcomer(input.userId, { requestId: input.requestId ?? null, ip }, { type: 'session', id })
+    const replaced = input.endsSecret === undefined ? null : hashSessionSecret(input.endsSecret)
+    await endSessions(tx, by, Prisma.sql`secret_hash = ${replaced}::bytea OR id IN (
+      SELECT id FROM sessions WHERE user_id = ${input.userId}::uuid AND id <> ${id}::uuid AND secret_hash IS DISTINCT FROM ${replaced}::bytea
+      ORDER BY (expires_at > now()) DESC, last_seen_at DESC, id DESC OFFSET ${settings.sessionMaxPerUser - 1})`, {
+      type: 'login.succeeded', target: { type: 'user', id: input.userId }, after: { sessionId: id, createdAt, expiresAt, ip, userAgent }
+    })
+    return session
   })
 }
 
@@ -120,8 +126,8 @@ export async function saveSessionData (db: Database, secret: string, data: Prism
 }
 
 /** Ends the session with this id in its cookie; nothing happens when there is none. */
-export async function endSessionBySecret (db: Database, secret: string): Promise<void> {
-  await db.session.deleteMany({ where: { secretHash: hashSessionSecret(secret) } })
+export async function endSessionBySecret (db: Database, by: Caller | Author, secret: string): Promise<void> {
+  await endSessions(db, by, Prisma.sql`secret_hash = ${hashSessionSecret(secret)}`)
 }
 
 /** A page of the live sessions of a user in the order of their ids, which is that of their beginning. */
@@ -134,22 +140,22 @@ export async function listSessions (
     FROM sessions s WHERE s.user_id = ${userId}::uuid AND s.expires_at > now() AND ${rest} ORDER BY s.id LIMIT ${limit}`
 }
 
-/** Ends one live session of a user. @throws {DomainError} not-found, also for one of somebody else */
-export async function endSession (db: Database, userId: string, id: string): Promise<void> {
-  const count = await db.$executeRaw`DELETE FROM sessions WHERE id = ${id}::uuid AND user_id = ${userId}::uuid AND expires_at > now()`
+/** Ends one live session of one's own. @throws {DomainError} not-found, also for one of somebody else */
+export async function endSession (db: Database, caller: Caller, id: string): Promise<void> {
+  const count = await endSessions(db, caller, Prisma.sql`id = ${id}::uuid AND user_id = ${caller.userId}::uuid AND expires_at > now()`)
   if (count === 0) throw new DomainError('not-found')
 }
 
-/** Ends every session of a user but one. */
-export async function endOtherSessions (db: Database, userId: string, keptId: string): Promise<void> {
-  await db.session.deleteMany({ where: { userId, NOT: { id: keptId } } })
+/** Ends every session of one's own but that by which one asks. */
+export async function endOtherSessions (db: Database, caller: Caller): Promise<void> {
+  await endSessions(db, caller, Prisma.sql`user_id = ${caller.userId}::uuid AND id IS DISTINCT FROM ${caller.credential?.id}::uuid`)
 }
 
 /** Ends every session and token of a user, for somebody who administers accounts. @throws {DomainError} forbidden (lost since the guard looked) */
 export async function endSessionsOf (db: Database, caller: Caller, userId: string): Promise<void> {
   await keepingRights(db, async (tx) => {
     await requireRootPermission(tx, caller, 'user:edit')
-    await endAllAccess(tx, userId)
+    await endAllAccess(tx, caller, userId)
   })
 }
 

@@ -2,9 +2,11 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
+import { recordEvents } from './audit.js'
 import type { Caller } from './caller.js'
 import { removeInBatches } from './cleanup.js'
 import { type Database, inTransaction } from './database.js'
+import { endTokens, tokenEvents } from './ending.js'
 import { checkExpiry } from './expiry.js'
 import { checkPermissions } from './roles.js'
 import { hashToken, isTokenLike, makeToken } from './token-secrets.js'
@@ -49,10 +51,12 @@ export async function createToken (
       SELECT 1 FROM sessions WHERE id = ${caller.credential?.id}::uuid AND expires_at > now() FOR KEY SHARE`
     if (session === undefined) throw new DomainError('unauthenticated')
     if (permissions !== null) await checkPermissions(tx, permissions)
-    const [token] = await tx.$queryRaw<AccessToken[]>`
-      INSERT INTO access_tokens AS t (id, secret_hash, user_id, name, prefix, permissions, expires_at)
-      VALUES (${uuidv7()}::uuid, ${hashToken(secret)}, ${caller.userId}::uuid, ${name.trim()}, ${prefix}, ${permissions}::text[], ${expiresAt}::timestamptz)
-      RETURNING ${columns}`
+    const id = uuidv7()
+    await recordEvents(tx, caller, tokenEvents('token.created', Prisma.sql`made`), Prisma.sql`made AS (
+      INSERT INTO access_tokens (id, secret_hash, user_id, name, prefix, permissions, expires_at)
+      VALUES (${id}::uuid, ${hashToken(secret)}, ${caller.userId}::uuid, ${name.trim()}, ${prefix}, ${permissions}::text[], ${expiresAt}::timestamptz)
+      RETURNING *)`)
+    const [token] = await tx.$queryRaw<AccessToken[]>`SELECT ${columns} FROM access_tokens t WHERE t.id = ${id}::uuid`
     return { token: secret, ...token as AccessToken }
   })
 }
@@ -66,9 +70,9 @@ export async function listTokens (
     SELECT ${columns} FROM access_tokens t WHERE t.user_id = ${userId}::uuid AND ${rest} ORDER BY t.id LIMIT ${limit}`
 }
 
-/** Ends a token of a user. @throws {DomainError} not-found, also for one of somebody else */
-export async function endToken (db: Database, userId: string, id: string): Promise<void> {
-  const count = await db.$executeRaw`DELETE FROM access_tokens WHERE id = ${id}::uuid AND user_id = ${userId}::uuid`
+/** Ends a token of one's own. @throws {DomainError} not-found, also for one of somebody else */
+export async function endToken (db: Database, caller: Caller, id: string): Promise<void> {
+  const count = await endTokens(db, caller, Prisma.sql`id = ${id}::uuid AND user_id = ${caller.userId}::uuid`)
   if (count === 0) throw new DomainError('not-found')
 }
 

@@ -1,12 +1,15 @@
 /** Moving and deleting what others stand below. */
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
+import { recordEvents } from './audit.js'
+import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, isUnexpired, type Resource, rootId } from './decision.js'
+import { memberEvents } from './groups.js'
 import { changingTree } from './locks.js'
 import { keepingOwners, ownedThrough } from './owners.js'
-import { deepest, depthOf, findType } from './resources.js'
+import { changeResource, deepest, depthOf, findType, resourceEvents } from './resources.js'
 
 const below = (id: string): Prisma.Sql => Prisma.sql`SELECT descendant_id FROM resource_closure WHERE ancestor_id = ${id}::uuid`
 const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${id}::uuid`
@@ -26,16 +29,12 @@ export async function moveResource (db: Database, caller: Caller, id: string, pa
     if (gained.length > 0) throw new DomainError('escalation')
     if (id === rootId) throw new DomainError('built-in')
 
-    const [shape] = await tx.$queryRaw<Array<{ isInside: boolean, height: number, oldParentId: string }>>`
-      SELECT ${parentId}::uuid IN (${below(id)}) AS "isInside", (SELECT parent_id FROM resources WHERE id = ${id}::uuid) AS "oldParentId",
-        (SELECT max(distance) FROM resource_closure WHERE ancestor_id = ${id}::uuid)::int AS height`
+    const [shape] = await tx.$queryRaw<Array<{ isInside: boolean, height: number }>>`
+      SELECT ${parentId}::uuid IN (${below(id)}) AS "isInside", (SELECT max(distance) FROM resource_closure WHERE ancestor_id = ${id}::uuid)::int AS height`
     if (shape?.isInside !== false) throw new DomainError('cycle')
     if (!(await findType(tx, resource.type))?.parents.includes(parent.type)) throw new DomainError('invalid-parent')
     if (await depthOf(tx, parentId) + 1 + shape.height > deepest) throw new DomainError('too-deep')
-    if (shape.oldParentId !== parentId) {
-      await tx.$executeRaw`
-        UPDATE resources SET parent_id = ${parentId}::uuid, version = version + 1, updated_at = now() WHERE id = ${id}::uuid`
-    }
+    await changeResource(tx, caller, id, 'resource.moved', [[Prisma.sql`parent_id`, Prisma.sql`${parentId}::uuid`]])
     return await getResource(tx, caller, id)
   })
 }
@@ -79,7 +78,15 @@ export async function deleteResource (db: Database, caller: Caller, id: string, 
     if (id === rootId) throw new DomainError('built-in')
     const [child] = await tx.$queryRaw<Array<{ id: string }>>`SELECT id FROM resources WHERE parent_id = ${id}::uuid LIMIT 1`
     if (child !== undefined && !isRecursive) throw new DomainError('has-children')
-    await keepingOwners(tx, ownedThrough(below(id)), async () =>
-      await tx.$executeRaw`DELETE FROM resources WHERE id IN (${below(id)})`)
+    const isBelow = (column: Prisma.Sql) => Prisma.sql`${column} IN (${below(id)})`
+    await keepingOwners(tx, ownedThrough(below(id)), async () => {
+      // With all that goes along: bindings on it and of it, members in it and of it.
+      await recordEvents(tx, caller, Prisma.join([
+        memberEvents('member.removed', Prisma.sql`(SELECT * FROM group_members WHERE ${isBelow(Prisma.sql`group_id`)} OR ${isBelow(Prisma.sql`member_group_id`)})`),
+        bindingEvents('binding.deleted', Prisma.sql`(SELECT * FROM role_bindings WHERE ${isBelow(Prisma.sql`resource_id`)} OR ${isBelow(Prisma.sql`group_id`)})`),
+        resourceEvents('resource.deleted', Prisma.sql`(SELECT * FROM resources WHERE ${isBelow(Prisma.sql`id`)})`)
+      ], ' UNION ALL '))
+      await tx.$executeRaw`DELETE FROM resources WHERE ${isBelow(Prisma.sql`id`)}`
+    })
   })
 }

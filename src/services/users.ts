@@ -2,8 +2,9 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
-import type { Caller } from './caller.js'
-import type { Database } from './database.js'
+import { recordEvent } from './audit.js'
+import { type Author, type Caller, newcomer, type Origin } from './caller.js'
+import { type Database, inTransaction } from './database.js'
 import { requireRootPermission } from './decision.js'
 import { endAllAccess } from './ending.js'
 import { isUuid } from './ids.js'
@@ -40,19 +41,25 @@ export interface PasswordSettings {
 /**
  * Creates an account.
  * @param input `email` and `name` are trimmed here; `password` is taken as it is
+ * @param by who makes it; only from where, when it is the new user
  * @throws {DomainError} invalid-request, email-taken, overloaded
  */
 export async function createUser (
   db: Database,
   input: { email: string, name: string, password: string },
-  { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {}
+  { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {},
+  by: Caller | Author | Origin = { requestId: null, ip: null }
 ): Promise<User> {
   const email = normalizeEmail(input.email)
   const name = normalizeName(input.name)
   await checkPassword(input.password, { email, name }, passwordMinLength, '/password')
   const passwordHash = await hasher.hash(input.password)
   try {
-    return await db.user.create({ data: { id: uuidv7(), email, name, passwordHash }, select: userFields })
+    return await inTransaction(db, async (tx) => {
+      const user = await tx.user.create({ data: { id: uuidv7(), email, name, passwordHash }, select: userFields })
+      await recordEvent(tx, 'credential' in by ? by : newcomer(user.id, by), { type: 'user.created', target: { type: 'user', id: user.id }, after: told(user) })
+      return user
+    })
   } catch (error) {
     // The index decides, not a look-up before: two registrations at once cannot both pass.
     const isTaken = error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002'
@@ -95,8 +102,9 @@ export async function listUsers (
  * Changes one's own name.
  * @throws {DomainError} invalid-request
  */
-export async function updateOneself (db: Database, { userId }: Caller, { name }: { name?: string | undefined }): Promise<User> {
-  return await db.user.update({ where: { id: userId }, data: name === undefined ? {} : { name: normalizeName(name) }, select: userFields })
+export async function updateOneself (db: Database, caller: Caller, { name }: { name?: string | undefined }): Promise<User> {
+  const change = name === undefined ? {} : { name: normalizeName(name) }
+  return await inTransaction(db, async (tx) => await changeUser(tx, caller, caller.userId, change))
 }
 
 /**
@@ -108,21 +116,38 @@ export async function updateUser (
 ): Promise<User> {
   if (!isUuid(id)) throw new DomainError('not-found')
   const name = change.name === undefined ? undefined : normalizeName(change.name)
-  const data = { ...(name === undefined ? {} : { name }), ...(change.isActive === undefined ? {} : { isActive: change.isActive }) }
   const update = async (tx: Database) => {
     await requireRootPermission(tx, caller, 'user:edit')
-    const [changed] = await tx.user.updateManyAndReturn({ where: { id }, data, select: userFields })
-    if (changed === undefined) throw new DomainError('not-found')
-    return changed
+    return await changeUser(tx, caller, id, { name, isActive: change.isActive })
   }
   if (change.isActive === undefined) return await keepingRights(db, update)
   return await changingRights(db, async (tx) => {
     const changed = await keepingOwners(tx, theRoot, async () => await update(tx))
     // After the user is locked: a login that was in time has its session by now, a later one finds the account inactive.
-    if (!changed.isActive) await endAllAccess(tx, id)
+    if (!changed.isActive) await endAllAccess(tx, caller, id)
     return changed
   })
 }
+
+/**
+ * Changes what differs, and locks the user until the transaction ends in any case.
+ * @throws {DomainError} not-found
+ */
+async function changeUser (tx: Database, caller: Caller, id: string, change: { name?: string | undefined, isActive?: boolean | undefined }): Promise<User> {
+  const [before] = await tx.$queryRaw<User[]>`SELECT ${userColumns} FROM users u WHERE u.id = ${id}::uuid FOR NO KEY UPDATE`
+  if (before === undefined) throw new DomainError('not-found')
+  const { name = before.name, isActive = before.isActive } = change
+  if (name === before.name && isActive === before.isActive) return before
+  const after = await tx.user.update({ where: { id: before.id }, data: { name, isActive }, select: userFields })
+  const event = { target: { type: 'user', id: after.id }, before: told(before), after: told(after) } as const
+  await recordEvent(tx, caller,
+    ...(name === before.name ? [] : [{ ...event, type: 'user.updated' } as const]),
+    ...(isActive === before.isActive ? [] : [{ ...event, type: isActive ? 'user.activated' : 'user.deactivated' } as const]))
+  return after
+}
+
+/** A user as the audit log tells of one. */
+const told = ({ email, name, isActive }: User) => ({ email, name, isActive })
 
 /** What a password is checked against. */
 export interface Credentials {

@@ -151,7 +151,7 @@ t.test('many change the same version: one does', async (t) => {
   const place = await newOrganization()
   await race(t, async (round) => {
     const [seen] = await query<{ version: number }>('SELECT version FROM resources WHERE id = $1', [place])
-    const changes = Array.from({ length: 5 }, (_, index) => ({ ...calls.rename(helper, place, `name ${index}`), ifMatch: `"${seen?.version}"` }))
+    const changes = Array.from({ length: 5 }, (_, index) => ({ ...calls.rename(helper, place, `name ${round} ${index}`), ifMatch: `"${seen?.version}"` }))
     return (await meet(round, changes)).sort((one, other) => one.status - other.status)
   }, ['200, 412 precondition-failed, 412 precondition-failed, 412 precondition-failed, 412 precondition-failed'], fewer)
 })

@@ -5,7 +5,7 @@ import { argon2id } from '../../src/services/password-hashing.js'
 import { makeOwnerOfRoot } from '../../src/services/bindings.js'
 import { createUser } from '../../src/services/users.js'
 import { openTestApp, password, secrets } from '../helpers/app.js'
-import { openTestDatabase } from '../helpers/database.js'
+import { connect, openTestDatabase, untilBlocked } from '../helpers/database.js'
 import { countStatements } from '../helpers/statements.js'
 
 const database = await openTestDatabase()
@@ -251,7 +251,12 @@ t.test('PATCH /users/:id', async (t) => {
 
 t.test('a user who is removed while a request for them is on its way is not found', async (t) => {
   const { id } = await register()
-  await query('CREATE FUNCTION remove_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; CREATE TRIGGER gone BEFORE UPDATE ON users FOR EACH ROW WHEN (OLD.name = \'Vanishing\') EXECUTE FUNCTION remove_first()')
-  await query("UPDATE users SET name = 'Vanishing' WHERE id = $1", [id])
-  t.match(await request('PATCH', `/users/${id}`, { cookie: administrator.cookie, body: { name: 'x' } }), { status: 404 })
+  const other = await connect(database.url)
+  t.teardown(() => other.end())
+  await other.query('BEGIN')
+  await other.query('DELETE FROM users WHERE id = $1', [id])
+  const answer = request('PATCH', `/users/${id}`, { cookie: administrator.cookie, body: { name: 'x' } })
+  await untilBlocked(database)
+  await other.query('COMMIT')
+  t.match(await answer, { status: 404 })
 })

@@ -5,7 +5,7 @@ import { changePassword, logIn } from '../../src/services/authentication.js'
 import type { PasswordHasher } from '../../src/services/password-hashing.js'
 import { findIdentity, startSession } from '../../src/services/sessions.js'
 import { createUser, updateUser } from '../../src/services/users.js'
-import { createUserEditor } from '../helpers/caller.js'
+import { callerOf, createUserEditor } from '../helpers/caller.js'
 import { openTestDatabase, untilBlocked } from '../helpers/database.js'
 
 const database = await openTestDatabase()
@@ -91,7 +91,7 @@ t.test('changing the password', async (t) => {
     const user = await createPerson()
     const session = await startSession(db, { userId: user.id, secret: randomUUID(), ip: '::1', userAgent: undefined }, settings)
     const change = (currentPassword = password, newPassword = anotherPassword) =>
-      changePassword(db, { user, sessionId: session.id, currentPassword, newPassword }, { hasher })
+      changePassword(db, { ...callerOf(user.id), credential: { type: 'session', id: session.id } }, { user, currentPassword, newPassword }, { hasher })
     return { user, session, change }
   }
 

@@ -1,11 +1,12 @@
 /** Sessions: how long they live, how many there may be, when they are written to, and how their rows go. */
 import { createHash, randomUUID } from 'node:crypto'
 import t from 'tap'
+import { system } from '../../src/services/caller.js'
 import { argon2id } from '../../src/services/password-hashing.js'
 import { endOtherSessions, endSessionBySecret, findIdentity, hashSessionSecret, removeExpiredSessions, saveSessionData, startSession } from '../../src/services/sessions.js'
 import { createUser, updateUser } from '../../src/services/users.js'
 import { letTimePass } from '../helpers/app.js'
-import { createUserEditor } from '../helpers/caller.js'
+import { callerOf, createUserEditor } from '../helpers/caller.js'
 import { connect, openTestDatabase, untilBlocked } from '../helpers/database.js'
 import { countStatements } from '../helpers/statements.js'
 
@@ -165,16 +166,16 @@ t.test('what an application keeps in a session is stored, but never makes one', 
   const { secret } = await start((await createPerson()).id)
   await saveSessionData(db, secret, { colour: 'blue' })
   t.same((await findIdentity(db, secret, settings))?.data, { colour: 'blue' })
-  await endSessionBySecret(db, secret)
+  await endSessionBySecret(db, system, secret)
   await saveSessionData(db, secret, { colour: 'red' })
   t.equal(await isAlive(secret), false)
-  await endSessionBySecret(db, secret)
+  await endSessionBySecret(db, system, secret)
 })
 
 t.test('all sessions of a user but one end, and nobody else\'s', async (t) => {
   const [user, another] = [await createPerson(), await createPerson()]
   const [kept, ended, others] = [await start(user.id), await start(user.id), await start(another.id)]
-  await endOtherSessions(db, user.id, kept.session.id)
+  await endOtherSessions(db, { ...callerOf(user.id), credential: { type: 'session', id: kept.session.id } })
   t.same([await isAlive(kept.secret), await isAlive(ended.secret), await isAlive(others.secret)], [true, false, true])
 })
 

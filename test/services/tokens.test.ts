@@ -117,18 +117,18 @@ t.test('that it was used is written once a minute at most, by one of many', asyn
 t.test('one ends one\'s own tokens and no others', async (t) => {
   const [one, other] = [await createPerson(), await createPerson()]
   const { token, id } = await createToken(db, one.caller, { name: 'one' })
-  await t.rejects(endToken(db, other.user.id, id), { code: 'not-found' })
+  await t.rejects(endToken(db, other.caller, id), { code: 'not-found' })
   t.equal(await isGood(token), true)
-  await endToken(db, one.user.id, id)
+  await endToken(db, one.caller, id)
   t.equal(await isGood(token), false)
-  await t.rejects(endToken(db, one.user.id, id), { code: 'not-found' })
+  await t.rejects(endToken(db, one.caller, id), { code: 'not-found' })
 })
 
 for (const [what, end] of Object.entries<(person: Awaited<ReturnType<typeof createPerson>>) => Promise<unknown>>({
   'deactivating its user': async ({ user }) => await updateUser(db, editor, user.id, { isActive: false }),
   'ending all sessions of its user': async ({ user }) => await endSessionsOf(db, editor, user.id),
-  'a change of the password that says so': async ({ user, caller }) => await changePassword(db, {
-    user, sessionId: caller.credential?.id as string, currentPassword: password, newPassword: 'quite another password', endTokens: true
+  'a change of the password that says so': async ({ user, caller }) => await changePassword(db, caller, {
+    user, currentPassword: password, newPassword: 'quite another password', endTokens: true
   }, { hasher })
 })) {
   t.test(`${what} ends it`, async (t) => {
@@ -146,7 +146,7 @@ for (const [what, end] of Object.entries<(person: Awaited<ReturnType<typeof crea
 t.test('any other change of the password does not', async (t) => {
   const { user, caller } = await createPerson()
   const { token } = await createToken(db, caller, { name: 'one' })
-  await changePassword(db, { user, sessionId: caller.credential?.id as string, currentPassword: password, newPassword: 'quite another password' }, { hasher })
+  await changePassword(db, caller, { user, currentPassword: password, newPassword: 'quite another password' }, { hasher })
   t.equal(await isGood(token), true)
 })
 
