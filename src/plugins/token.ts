@@ -15,7 +15,7 @@ export default fp(async (app) => {
   app.decorateRequest('bearer', null)
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config.access === 'public' || !hasBearer(request)) return
-    const [, secret = ''] = /^bearer +([^ ]+) *$/i.exec(request.headers.authorization ?? '') ?? []
+    const [, secret = ''] = /^bearer +([^ ]+) *$/i.exec(String(request.headers.authorization)) ?? []
     request.bearer = await findTokenIdentity(app.prisma, secret)
     // Even beside a good cookie: whoever sends a token means it.
     if (request.bearer === null) throw new InvalidTokenError()

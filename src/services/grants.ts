@@ -46,12 +46,10 @@ export async function withChains<T extends FoundGrant> (db: Database, found: rea
       UNION ALL SELECT a.user_id, a.group_id, m.member_group_id
       FROM around a JOIN group_members m ON m.group_id = a.group_id JOIN around b ON b.user_id = a.user_id AND b.group_id = m.member_group_id
       ORDER BY 1, 2, 3 NULLS FIRST`
-  const inner = new Map<string, Array<string | null>>()
-  for (const edge of edges) {
-    const key = `${edge.userId} ${edge.groupId}`
-    inner.set(key, [...inner.get(key) ?? [], edge.inner])
-  }
-  const chains = new Map(bound.map(({ userId, groupId }) => [`${userId} ${groupId}`, findChains(groupId, (id) => inner.get(`${userId} ${id}`) ?? [])]))
+  const chains = new Map(bound.map(({ userId, groupId }) => {
+    const own = edges.filter((edge) => edge.userId === userId)
+    return [`${userId} ${groupId}`, findChains(groupId, (id) => own.filter((edge) => edge.groupId === id).map(({ inner }) => inner))]
+  }))
   return found.flatMap((grant) => (chains.get(`${grant.userId} ${grant.groupId}`) ?? [[]]).map((via) => ({ ...grant, via })))
 }
 

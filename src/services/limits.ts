@@ -123,8 +123,9 @@ function window (store: LimitStore, limit: Limit) {
       try {
         await places.consume(key)
       } catch (refusal) {
+        if (!(refusal instanceof RateLimiterRes)) throw refusal
         await leave(key)
-        throw refusal instanceof RateLimiterRes ? new RateLimitError(limit, refusal.msBeforeNext) : refusal
+        throw new RateLimitError(limit, refusal.msBeforeNext)
       }
       return { leave: async () => await leave(key) }
     }
@@ -137,15 +138,13 @@ const isCode = (error: unknown, code: ErrorCode) => error instanceof DomainError
 
 /** Runs `work` and gives its places back, unless it fails with `code`, which is what is counted. */
 async function leavingUnless<T> (code: ErrorCode, places: Place[], work: () => Promise<T>): Promise<T> {
-  let isCounted = false
-  try {
-    return await work()
-  } catch (error) {
-    isCounted = isCode(error, code)
+  return await work().then(async (result) => {
+    await leaveAll(places)
+    return result
+  }, async (error) => {
+    if (!isCode(error, code)) await leaveAll(places)
     throw error
-  } finally {
-    if (!isCounted) await leaveAll(places)
-  }
+  })
 }
 
 async function leaveAll (places: Place[]): Promise<void> {
