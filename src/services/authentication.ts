@@ -3,12 +3,13 @@ import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import { recordEvent } from './audit.js'
 import { anonymousFrom, type Caller } from './caller.js'
+import { recordLogin, replacePasswordHash, withPassword } from './credentials.js'
 import { type Database, inTransaction } from './database.js'
 import { endTokens } from './ending.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
 import { checkPassword } from './password-rules.js'
 import { endOtherSessions, type Session, type SessionLifetimes, startSession } from './sessions.js'
-import { findCredentials, type PasswordSettings, recordLogin, replacePasswordHash, type User } from './users.js'
+import type { PasswordSettings, User } from './users.js'
 
 /**
  * Signs a user in. Unknown e-mail, wrong password and deactivated account cost one argon2 verification each, as
@@ -22,18 +23,19 @@ export async function logIn (
   settings: SessionLifetimes & { sessionMaxPerUser: number },
   hasher: PasswordHasher = argon2id
 ): Promise<{ user: User, session: Session }> {
-  const known = await findCredentials(db, input.email)
-  const isRight = await hasher.verify(known?.passwordHash, input.password)
-  const signedIn = known === null || !isRight
-    ? null
-    : await inTransaction(db, async (tx) => {
-      const user = await recordLogin(tx, known)
+  const { email, password } = input
+  const { accountId, result: signedIn } = await withPassword(db, hasher, email, password, async (known) => {
+    // Only now is the password at hand from which a better hash can be made (ASVS 11.4.2).
+    const hash = hasher.isOutdated(known.passwordHash) ? await hasher.hash(password) : known.passwordHash
+    return await inTransaction(db, async (tx) => {
+      const user = await recordLogin(tx, known, hash)
       return user === null ? null : { user, session: await startSession(tx, { ...input, userId: user.id }, settings) }
     })
+  })
   if (signedIn !== null) return signedIn
   // Not the address that was tried: now and then somebody types a password there.
   const { requestId = null, ip } = input
-  await recordEvent(db, anonymousFrom({ requestId, ip }), { type: 'login.failed', target: { type: 'user', id: known?.id ?? null } })
+  await recordEvent(db, anonymousFrom({ requestId, ip }), { type: 'login.failed', target: { type: 'user', id: accountId } })
   throw new DomainError('invalid-credentials')
 }
 
@@ -49,15 +51,15 @@ export async function changePassword (
 ): Promise<void> {
   const { user, currentPassword, newPassword } = input
   await checkPassword(newPassword, user, passwordMinLength, '/newPassword')
-  const known = await findCredentials(db, user.email)
-  const isRight = await hasher.verify(known?.passwordHash, currentPassword)
-  if (known === null || !isRight) throw new DomainError('invalid-credentials')
-  const passwordHash = await hasher.hash(newPassword)
-
-  await inTransaction(db, async (tx) => {
-    if (!await replacePasswordHash(tx, known, passwordHash)) throw new DomainError('invalid-credentials')
-    await recordEvent(tx, caller, { type: 'password.changed', target: { type: 'user', id: user.id } })
-    await endOtherSessions(tx, caller)
-    if (input.endTokens === true) await endTokens(tx, caller, Prisma.sql`user_id = ${user.id}::uuid`)
+  const { result } = await withPassword(db, hasher, user.email, currentPassword, async (known) => {
+    const passwordHash = await hasher.hash(newPassword)
+    return await inTransaction(db, async (tx) => {
+      if (!await replacePasswordHash(tx, known, passwordHash)) return null
+      await recordEvent(tx, caller, { type: 'password.changed', target: { type: 'user', id: user.id } })
+      await endOtherSessions(tx, caller)
+      if (input.endTokens === true) await endTokens(tx, caller, Prisma.sql`user_id = ${user.id}::uuid`)
+      return known
+    })
   })
+  if (result === null) throw new DomainError('invalid-credentials')
 }

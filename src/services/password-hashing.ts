@@ -39,6 +39,8 @@ export interface PasswordHasher {
    * @throws {DomainError} overloaded
    */
   verify: (hash: string | undefined, password: string) => Promise<boolean>
+  /** Whether a hash that verified was made with other parameters than those of today. */
+  isOutdated: (hash: string) => boolean
 }
 
 export const argon2id: PasswordHasher = {
@@ -47,7 +49,8 @@ export const argon2id: PasswordHasher = {
     const known = hash !== undefined && isReasonable(hash) ? hash : undefined
     const isRight = await queued(() => argon2.verify(known ?? nobodysHash, normalize(password)))
     return known !== undefined && isRight
-  }
+  },
+  isOutdated: (hash) => argon2.needsRehash(hash, parameters)
 }
 
 /** Whether a stored hash is argon2id at a bearable cost; anything else would throw, answer at once, or hang. */

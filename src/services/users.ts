@@ -149,36 +149,6 @@ async function changeUser (tx: Database, caller: Caller, id: string, change: { n
 /** A user as the audit log tells of one. */
 const told = ({ email, name, isActive }: User) => ({ email, name, isActive })
 
-/** What a password is checked against. */
-export interface Credentials {
-  id: string
-  passwordHash: string
-}
-
-/** Finds the stored hash for an address, whatever its case; also that of a deactivated account. */
-export async function findCredentials (db: Database, email: string): Promise<Credentials | null> {
-  const [known] = await db.$queryRaw<Credentials[]>`
-    SELECT u.id, u.password_hash AS "passwordHash" FROM users u WHERE lower(u.email) = lower(${lookupEmail(email)})`
-  return known ?? null
-}
-
-/**
- * Notes a login and locks the user until the transaction ends. Null when the account has been deactivated or has another
- * password than the one that was checked: then no session may be left behind.
- */
-export async function recordLogin (tx: Database, { id, passwordHash }: Credentials): Promise<User | null> {
-  const [user] = await tx.$queryRaw<User[]>`
-    UPDATE users u SET last_login_at = now() WHERE u.id = ${id}::uuid AND u.password_hash = ${passwordHash} AND u.is_active
-    RETURNING ${userColumns}`
-  return user ?? null
-}
-
-/** Stores a new hash in place of the one that was checked; false when that is no longer the stored one. */
-export async function replacePasswordHash (tx: Database, { id, passwordHash }: Credentials, newHash: string): Promise<boolean> {
-  const { count } = await tx.user.updateMany({ where: { id, passwordHash }, data: { passwordHash: newHash } })
-  return count === 1
-}
-
 /**
  * An address as it is stored: trimmed, the domain in lower case.
  * @throws {DomainError} invalid-request

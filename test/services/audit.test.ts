@@ -13,7 +13,7 @@ import { countStatements } from '../helpers/statements.js'
 
 const database = await openTestDatabase()
 const { db, query } = database
-const hasher = { hash: async () => '$argon2id$of-no-password', verify: async () => true }
+const hasher = { hash: async () => '$argon2id$of-no-password', verify: async () => true, isOutdated: () => false }
 const rootId = '00000000-0000-0000-0000-000000000000'
 const requestId = '0191b2c3-d4e5-4f60-8a00-000000000001'
 

@@ -18,7 +18,8 @@ const anotherPassword = 'another-clever-password'
 const calls: string[] = []
 const hasher: PasswordHasher = {
   hash: async (password) => { calls.push('hash'); return `$argon2id$${password}` },
-  verify: async (hash, password) => { calls.push('verify'); return hash === `$argon2id$${password}` }
+  verify: async (hash, password) => { calls.push('verify'); return hash === `$argon2id$${password}` || hash === `$argon2id$old$${password}` },
+  isOutdated: (hash) => hash.startsWith('$argon2id$old$')
 }
 const editor = await createUserEditor(database)
 let counter = 0
@@ -60,6 +61,58 @@ t.test('a stored hash that is broken is a wrong password, not a fault', async (t
   const { id, email } = await createPerson()
   await query("UPDATE users SET password_hash = '$argon2id$v=19$m=99999999,t=9,p=9$broken' WHERE id = $1", [id])
   await t.rejects(logIn(db, { email, password, secret: 'x', ip: '::1', userAgent: undefined }, settings), { code: 'invalid-credentials' })
+})
+
+t.test('a hash with other parameters than those of today', async (t) => {
+  const createOld = async () => {
+    const person = await createPerson()
+    await query('UPDATE users SET password_hash = $2 WHERE id = $1', [person.id, `$argon2id$old$${password}`])
+    return person
+  }
+  const hashOf = async (id: string) => (await query<{ hash: string }>('SELECT password_hash AS hash FROM users WHERE id = $1', [id]))[0]?.hash
+
+  t.test('is replaced at the next login, once, by one that is made while the password is at hand', async (t) => {
+    const person = await createOld()
+    calls.length = 0
+    const { user } = await tryLogIn(person.email)
+    t.same(calls, ['verify', 'hash'])
+    t.equal(await hashOf(person.id), `$argon2id$${password}`)
+    t.same(user.updatedAt, person.updatedAt, 'which is no change of the account')
+    calls.length = 0
+    await tryLogIn(person.email)
+    t.same(calls, ['verify'])
+  })
+
+  t.test('stays when the password is wrong or the account deactivated', async (t) => {
+    const person = await createOld()
+    await t.rejects(tryLogIn(person.email, 'wrong'), { code: 'invalid-credentials' })
+    await updateUser(db, editor, person.id, { isActive: false })
+    calls.length = 0
+    await t.rejects(tryLogIn(person.email), { code: 'invalid-credentials' })
+    t.same(calls, ['verify'])
+    t.equal(await hashOf(person.id), `$argon2id$old$${password}`)
+  })
+
+  t.test('keeps nobody out: four logins at once succeed, 20 times out of 20', async (t) => {
+    for (let round = 0; round < 20; round++) {
+      const { id, email } = await createOld()
+      await Promise.all([tryLogIn(email), tryLogIn(email), tryLogIn(email), tryLogIn(email)])
+      if (await hashOf(id) !== `$argon2id$${password}`) t.fail(`round ${round}`)
+    }
+  })
+
+  t.test('never puts an old password over a new one: logins race a change, which succeeds, 20 times out of 20', async (t) => {
+    for (let round = 0; round < 20; round++) {
+      const user = await createOld()
+      const session = await startSession(db, { userId: user.id, secret: randomUUID(), ip: '::1', userAgent: undefined }, settings)
+      const caller = { ...callerOf(user.id), credential: { type: 'session', id: session.id } } as const
+      const change = changePassword(db, caller, { user, currentPassword: password, newPassword: anotherPassword }, { hasher })
+      await Promise.allSettled([tryLogIn(user.email), change, tryLogIn(user.email)])
+      await change
+      const left = await sessionsOf(user.id)
+      if (await hashOf(user.id) !== `$argon2id$${anotherPassword}` || left.length !== 1) t.fail(`round ${round}`, { left })
+    }
+  })
 })
 
 t.test('a login ends the session that it replaces, also one of somebody else, and no other', async (t) => {

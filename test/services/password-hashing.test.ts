@@ -55,6 +55,17 @@ for (const [what, hash] of Object.entries(strange)) {
 t.test('a hash of other bearable parameters still belongs to its password', async (t) => {
   const hash = await argon2.hash('some-clever-password', { type: argon2.argon2id, memoryCost: 12_288, timeCost: 3, parallelism: 1 })
   t.equal(await argon2id.verify(hash, 'some-clever-password'), true)
+  t.equal(argon2id.isOutdated(hash), true, 'and is to be replaced')
+  t.equal(argon2id.isOutdated(await argon2id.hash('some-clever-password')), false)
+  t.equal(argon2id.isOutdated(`$argon2id$v=19$m=19456,t=3,p=1$${salt}$${digest}`), true)
+  t.equal(argon2id.isOutdated(`$argon2id$v=19$m=19456,t=2,p=2$${salt}$${digest}`), true)
+})
+
+t.test('every character of a password counts to the last, its case and the blanks around it too', async (t) => {
+  const password = ` ${'Long'.repeat(49)}End `
+  const hash = await argon2id.hash(password)
+  const others = [password.slice(0, -2), `${password.slice(0, -2)}D `, password.trim(), password.toLowerCase(), password.slice(0, 72), `${password}\0`]
+  t.same(await Promise.all([password, ...others].map(async (text) => await argon2id.verify(hash, text))), [true, ...others.map(() => false)])
 })
 
 t.test('beyond the queue of waiting hashes the answer is at once that the service is overloaded', async (t) => {
