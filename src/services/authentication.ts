@@ -1,11 +1,11 @@
-/** Proving who one is with a password: login, and changing the password. */
+/** Proving who one is with a password: login, changing the password, and giving somebody another who has lost theirs. */
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import { recordEvent } from './audit.js'
-import { anonymousFrom, type Caller } from './caller.js'
+import { anonymousFrom, type Author, type Caller } from './caller.js'
 import { recordLogin, replacePasswordHash, withPassword } from './credentials.js'
 import { type Database, inTransaction } from './database.js'
-import { endTokens } from './ending.js'
+import { endAllAccess, endTokens } from './ending.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
 import { checkPassword } from './password-rules.js'
 import { endOtherSessions, type Session, type SessionLifetimes, startSession } from './sessions.js'
@@ -62,4 +62,24 @@ export async function changePassword (
     })
   })
   if (result === null) throw new DomainError('invalid-credentials')
+}
+
+/**
+ * Gives a user another password, without the one they have lost, and ends every session and token of theirs: whoever has
+ * the old one may have made them. A deactivated account stays so.
+ * @param by an operator; the API lets nobody set the password of somebody else (ASVS 6.4.6)
+ * @throws {DomainError} invalid-request, not-found, overloaded
+ */
+export async function resetPassword (
+  db: Database, by: Author, user: User, password: string, { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {}
+): Promise<void> {
+  await checkPassword(password, user, passwordMinLength, '/password')
+  const passwordHash = await hasher.hash(password)
+  await inTransaction(db, async (tx) => {
+    // It locks the user first, as a login does: one that was in time has its session by now, and loses it.
+    const { count } = await tx.user.updateMany({ where: { id: user.id }, data: { passwordHash } })
+    if (count === 0) throw new DomainError('not-found')
+    await recordEvent(tx, by, { type: 'password.changed', target: { type: 'user', id: user.id } })
+    await endAllAccess(tx, by, user.id)
+  })
 }

@@ -9,7 +9,7 @@ import type { Database } from './database.js'
  * so that no token comes after the others have gone.
  * @param tx a transaction
  */
-export async function endAllAccess (tx: Database, by: Caller, userId: string): Promise<void> {
+export async function endAllAccess (tx: Database, by: Caller | Author, userId: string): Promise<void> {
   await endSessions(tx, by, Prisma.sql`user_id = ${userId}::uuid`)
   await endTokens(tx, by, Prisma.sql`user_id = ${userId}::uuid`)
 }
@@ -33,7 +33,7 @@ export async function endSessions (db: Database, by: Caller | Author, which: Pri
  * @param which a condition on the table of tokens
  * @returns how many
  */
-export async function endTokens (db: Database, by: Caller, which: Prisma.Sql): Promise<number> {
+export async function endTokens (db: Database, by: Caller | Author, which: Prisma.Sql): Promise<number> {
   return await recordEvents(db, by, tokenEvents('token.ended', Prisma.sql`ended`), Prisma.sql`ended AS (DELETE FROM access_tokens WHERE ${which} RETURNING *)`)
 }
 

@@ -1,10 +1,12 @@
 /** Login and changing the password: one verification whoever asks, and races that leave no session behind. */
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import { changePassword, logIn } from '../../src/services/authentication.js'
+import { changePassword, logIn, resetPassword } from '../../src/services/authentication.js'
 import type { PasswordHasher } from '../../src/services/password-hashing.js'
+import { createToken, findTokenIdentity } from '../../src/services/tokens.js'
+import { operator } from '../../src/services/caller.js'
 import { findIdentity, startSession } from '../../src/services/sessions.js'
-import { createUser, updateUser } from '../../src/services/users.js'
+import { createUser, updateUser, type User } from '../../src/services/users.js'
 import { callerOf, createUserEditor } from '../helpers/caller.js'
 import { openTestDatabase, untilBlocked } from '../helpers/database.js'
 
@@ -187,6 +189,60 @@ t.test('changing the password', async (t) => {
       await Promise.allSettled([tryLogIn(user.email), tryLogIn(user.email), change(), tryLogIn(user.email), tryLogIn(user.email)])
       const left = await sessionsOf(user.id)
       if (left.length !== 1 || left[0] !== session.id) t.fail(`round ${round}`, { left })
+    }
+  })
+})
+
+t.test('resetting the password', async (t) => {
+  const reset = (user: User, newPassword = anotherPassword) => resetPassword(db, operator, user, newPassword, { hasher })
+
+  t.test('needs no old one, ends every session and token, and is told as done by the operator', async (t) => {
+    const [person, another] = [await createPerson(), await createPerson()]
+    const [{ session }, elsewhere] = [await tryLogIn(person.email), await tryLogIn(another.email)]
+    const { token, id } = await createToken(db, { ...callerOf(person.id), credential: { type: 'session', id: session.id } }, { name: 'script' })
+    await reset(person)
+    t.same(await sessionsOf(person.id), [])
+    t.equal(await findTokenIdentity(db, token), null)
+    t.same(await sessionsOf(another.id), [elsewhere.session.id], 'and nobody else\'s')
+    await t.rejects(tryLogIn(person.email), { code: 'invalid-credentials' })
+    await tryLogIn(person.email, anotherPassword)
+    t.same(await query("SELECT type, target_type, target_id, actor_id, before, after FROM audit_events WHERE actor_type = 'operator' ORDER BY id"), [
+      { type: 'password.changed', target_type: 'user', target_id: person.id, actor_id: null, before: null, after: null },
+      { type: 'session.ended', target_type: 'session', target_id: session.id, actor_id: null, before: { userId: person.id, createdAt: session.createdAt.toISOString(), ip: '192.0.2.7', userAgent: null }, after: null },
+      { type: 'token.ended', target_type: 'token', target_id: id, actor_id: null, before: { userId: person.id, name: 'script', permissions: null, expiresAt: null }, after: null }
+    ])
+  })
+
+  t.test('needs a good new one', async (t) => {
+    const person = await createPerson()
+    await tryLogIn(person.email)
+    await t.rejects(reset(person, 'short'), { code: 'invalid-request', errors: [{ path: '/password' }] })
+    await t.rejects(reset(person, `${person.email.split('@')[0]}-1`), { code: 'invalid-request' })
+    t.equal((await sessionsOf(person.id)).length, 1)
+    await tryLogIn(person.email)
+  })
+
+  t.test('does not make a deactivated account active', async (t) => {
+    const person = await createPerson()
+    await updateUser(db, editor, person.id, { isActive: false })
+    await reset(person)
+    await t.rejects(tryLogIn(person.email, anotherPassword), { code: 'invalid-credentials' })
+    await updateUser(db, editor, person.id, { isActive: true })
+    await tryLogIn(person.email, anotherPassword)
+  })
+
+  t.test('of an account that is gone is refused', async (t) => {
+    const person = await createPerson()
+    await query('DELETE FROM users WHERE id = $1', [person.id])
+    await t.rejects(reset(person), { code: 'not-found' })
+  })
+
+  t.test('while others sign in with the old one leaves no session, 20 times out of 20', async (t) => {
+    for (let round = 0; round < 20; round++) {
+      const person = await createPerson()
+      await Promise.allSettled([tryLogIn(person.email), tryLogIn(person.email), reset(person), tryLogIn(person.email), tryLogIn(person.email)])
+      const left = await sessionsOf(person.id)
+      if (left.length > 0) t.fail(`round ${round}`, { left })
     }
   })
 })
