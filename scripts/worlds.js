@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { root, setUp } from './setup.js'
 
 await setUp()
-const test = join(root, 'test', 'authorization', 'worlds.test.ts')
+const { compileTests, compiledName } = await import('./compile-tests.js')
+await compileTests()
+const test = join(root, compiledName('test/authorization/worlds.test.ts'))
 const given = process.argv.slice(2)
 const args = given.includes('--runs') || given.includes('--path') ? given : ['--runs', '10000', ...given]
-const child = spawn(process.execPath, ['--import', 'tsx', test, ...args], { cwd: root, stdio: 'inherit' })
+const child = spawn(process.execPath, ['--enable-source-maps', test, ...args], { cwd: root, stdio: 'inherit' })
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
 child.on('close', (code) => { process.exitCode = code ?? 1 })

@@ -81,7 +81,7 @@ t.test('an ordinary user in a folder of their own, without any locale', async (t
   }
   // The packages may lie where others cannot go, so the user gets a copy of what the database needs.
   const root = new URL('../..', import.meta.url).pathname
-  for (const path of ['src/database', 'test/database/fixtures', 'package.json']) cpSync(join(root, path), join(home, path), { recursive: true })
+  for (const path of ['dist/database', 'dist-test/database/fixtures', 'package.json']) cpSync(join(root, path), join(home, path), { recursive: true })
   symlinkSync(join(root, 'node_modules'), join(home, 'node_modules'))
   execFileSync('chown', ['-R', '-h', nobody, home])
   const user = startUser(optionsFor(dataDir), { env, cwd: home, uid: idOf(nobody), gid: idOf(nobody) }, pathToFileURL(home + '/'))
