@@ -49,8 +49,8 @@ export async function compileTests () {
   await Promise.all(found.map((entry) => join(entry.parentPath, entry.name)).filter((path) => !wanted.has(path)).map(async (path) => await rm(path)))
 }
 
-/** The name under which a test of `test` runs; anything else stays as it is. */
+/** The name under which a file or folder of test runs; anything else stays as it is. */
 export const compiledName = (name) => {
   const inside = relative(sources, resolve(root, name))
-  return inside.startsWith('..') || !inside.endsWith('.ts') ? name : join('dist-test', inside.replace(/\.ts$/, '.js'))
+  return inside.startsWith('..') ? name : join('dist-test', inside.replace(/\.ts$/, '.js'))
 }
