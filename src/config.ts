@@ -77,6 +77,8 @@ export function readConfig (environment: NodeJS.ProcessEnv = process.env) {
     dataDir: resolve(env.DATA_DIR),
     /** Origin under which clients reach the service; undefined: http://HOST:PORT. */
     publicUrl: env.PUBLIC_URL === undefined ? undefined : originOf(env.PUBLIC_URL),
+    /** Where clients reach the service, without scheme and port. */
+    hostName: env.PUBLIC_URL === undefined ? env.HOST : new URL(env.PUBLIC_URL).hostname,
     trustProxy,
     corsOrigins,
     registration: env.REGISTRATION,

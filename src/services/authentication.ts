@@ -47,10 +47,10 @@ export async function logIn (
 export async function changePassword (
   db: Database, caller: Caller,
   input: { user: User, currentPassword: string, newPassword: string, endTokens?: boolean | undefined },
-  { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {}
+  { hasher = argon2id, ...rules }: PasswordSettings = {}
 ): Promise<void> {
   const { user, currentPassword, newPassword } = input
-  await checkPassword(newPassword, user, passwordMinLength, '/newPassword')
+  await checkPassword(newPassword, user, rules, '/newPassword')
   const { result } = await withPassword(db, hasher, user.email, currentPassword, async (known) => {
     const passwordHash = await hasher.hash(newPassword)
     return await inTransaction(db, async (tx) => {
@@ -71,9 +71,9 @@ export async function changePassword (
  * @throws {DomainError} invalid-request, not-found, overloaded
  */
 export async function resetPassword (
-  db: Database, by: Author, user: User, password: string, { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {}
+  db: Database, by: Author, user: User, password: string, { hasher = argon2id, ...rules }: PasswordSettings = {}
 ): Promise<void> {
-  await checkPassword(password, user, passwordMinLength, '/password')
+  await checkPassword(password, user, rules, '/password')
   const passwordHash = await hasher.hash(password)
   await inTransaction(db, async (tx) => {
     // It locks the user first, as a login does: one that was in time has its session by now, and loses it.

@@ -2,6 +2,14 @@
 import { invalidField } from '../errors.js'
 
 export const longestPassword = 256
+/** What a service asks of its passwords; parts of the configuration. */
+export interface PasswordRules {
+  /** In Unicode code points; PASSWORD_MIN_LENGTH. */
+  passwordMinLength?: number
+  /** Where the service is reached: its words are guessed as well. */
+  hostName?: string
+}
+
 const productWords = ['gatehouse']
 /** zxcvbn is slow on long input (seconds for 256 characters): what it does not see can only make a password stronger. */
 const estimatedCharacters = 64
@@ -31,18 +39,22 @@ export async function loadPasswordRules (): Promise<void> {
 /**
  * Checks a new password (contract §3; NIST SP 800-63B-4, 3.1.1.2: no composition rules).
  * @param person whose password it is to be: their own words are the first that are guessed
- * @param minimum in Unicode code points
  * @param path of the field in the request
  * @throws {DomainError} invalid-request, saying why
  */
-export async function checkPassword (password: string, person: { email: string, name: string }, minimum: number, path: string): Promise<void> {
+export async function checkPassword (
+  password: string, person: { email: string, name: string }, { passwordMinLength = 12, hostName = '' }: PasswordRules, path: string
+): Promise<void> {
   const length = [...password.normalize('NFC')].length
-  if (length < minimum) throw invalidField(path, `must have at least ${minimum} characters`)
+  if (length < passwordMinLength) throw invalidField(path, `must have at least ${passwordMinLength} characters`)
   if (length > longestPassword) throw invalidField(path, `must have at most ${longestPassword} characters`)
   if (/^\d+$/.test(password)) throw invalidField(path, 'must not consist of digits alone')
 
   // The parts on their own too: "jane1" is not found in "jane@example.org".
-  const words = [...productWords, person.email, ...person.email.split('@'), ...person.email.split(/[@.+_-]/), person.name, ...person.name.split(/\s+/)]
+  const { email, name } = person
+  // Short ones, such as the numbers of an address, are in any password.
+  const labels = hostName.split('.').filter((label) => label.length > 3)
+  const words = [...productWords, hostName, ...labels, email, ...email.split('@'), ...email.split(/[@.+_-]/), name, ...name.split(/\s+/)]
   const { score, feedback } = (await (estimator ??= loadEstimator())).check(password.slice(0, estimatedCharacters), words)
   if (score >= leastScore) return
   const reasons = [feedback.warning, ...feedback.suggestions].filter(Boolean).join(' ')

@@ -11,7 +11,7 @@ import { isUuid } from './ids.js'
 import { changingRights, keepingRights } from './locks.js'
 import { keepingOwners, theRoot } from './owners.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
-import { checkPassword } from './password-rules.js'
+import { checkPassword, type PasswordRules } from './password-rules.js'
 
 /** A user as the API shows it; never with the hash of the password. */
 export interface User {
@@ -32,9 +32,7 @@ const userFields = {
 export const userColumns = Prisma.sql`u.id, u.email, u.name, u.is_active AS "isActive",
   u.created_at AS "createdAt", u.updated_at AS "updatedAt", u.last_login_at AS "lastLoginAt"`
 
-export interface PasswordSettings {
-  /** In Unicode code points; PASSWORD_MIN_LENGTH. */
-  passwordMinLength?: number
+export interface PasswordSettings extends PasswordRules {
   hasher?: PasswordHasher
 }
 
@@ -47,12 +45,12 @@ export interface PasswordSettings {
 export async function createUser (
   db: Database,
   input: { email: string, name: string, password: string },
-  { passwordMinLength = 12, hasher = argon2id }: PasswordSettings = {},
+  { hasher = argon2id, ...rules }: PasswordSettings = {},
   by: Caller | Author | Origin = { requestId: null, ip: null }
 ): Promise<User> {
   const email = normalizeEmail(input.email)
   const name = normalizeName(input.name)
-  await checkPassword(input.password, { email, name }, passwordMinLength, '/password')
+  await checkPassword(input.password, { email, name }, rules, '/password')
   const passwordHash = await hasher.hash(input.password)
   try {
     return await inTransaction(db, async (tx) => {

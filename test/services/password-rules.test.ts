@@ -1,9 +1,10 @@
 /** Which passwords are taken: length in characters, no digits alone, not guessable from what belongs to the person. */
+import { dictionary } from '@zxcvbn-ts/language-common'
 import t from 'tap'
 import { checkPassword, loadPasswordRules } from '../../src/services/password-rules.js'
 
 const person = { email: 'walentyna.k@example.org', name: 'Walentyna Kowalczyk' }
-const check = (password: string, minimum = 12) => checkPassword(password, person, minimum, '/password')
+const check = (password: string, minimum = 12) => checkPassword(password, person, { passwordMinLength: minimum, hostName: 'accounts.teapot-club.org' }, '/password')
 /** 13 characters that no list knows; 12 of them are enough. */
 const strong = 'vf7#Kq!zPw2Lx'
 
@@ -43,12 +44,26 @@ for (const [what, password, message, email] of [
   ['a common password with signs for letters', 'P4$$w0rd!2026', /^is too easy to guess/],
   ['the last name with digits for letters', 'K0w4lczyk2026', /^is too easy to guess/],
   ['the product and digits', 'gatehouse123', /^is too easy to guess/],
-  ['the product, otherwise spelt', 'G4teH0use2026', /^is too easy to guess/]
+  ['the product, otherwise spelt', 'G4teH0use2026', /^is too easy to guess/],
+  ['the host', 'accounts.teapot-club.org', /^is too easy to guess/],
+  ['a part of the host, and digits', 'teapot-club-1', /^is too easy to guess/]
 ] as Array<[string, string, RegExp, string?]>) {
   t.test(`refused: ${what}`, async (t) => {
-    await t.rejects(checkPassword(password, { ...person, email: email ?? person.email }, 12, '/password'), { code: 'invalid-request', errors: [{ path: '/password', message }] })
+    const hostName = 'accounts.teapot-club.org'
+    await t.rejects(checkPassword(password, { ...person, email: email ?? person.email }, { hostName }, '/password'), { code: 'invalid-request', errors: [{ path: '/password', message }] })
   })
 }
+
+t.test('every common password that is long enough is refused, and where 8 characters will do the 200 most common ones are', async (t) => {
+  const common = dictionary['passwords-common'] as string[]
+  for (const [minimum, count] of [[12, 300], [8, 200]] as const) {
+    const candidates = common.filter((password) => password.length >= minimum).slice(0, minimum === 8 ? count : undefined)
+    const taken: string[] = []
+    for (const password of candidates) await check(password, minimum).then(() => { taken.push(password) }, () => {})
+    t.ok(candidates.length >= count)
+    t.same(taken, [])
+  }
+})
 
 t.test('the least length is that of the configuration', async (t) => {
   await check('vf7#Kq!zP', 9)
