@@ -39,14 +39,39 @@ function checkText (part: unknown): void {
   }
 }
 
+/**
+ * Whether an object in a text that is JSON has a name twice: of the two values JSON.parse would keep the last in silence, and
+ * whoever looked at the text before, such as a proxy, may have kept the first (RFC 8259, 4; ASVS 1.5.3). A string before a
+ * colon is a name, and braces and brackets are outside strings.
+ */
+function hasNameTwice (json: string): boolean {
+  const objects: Array<Set<string>> = []
+  for (const [token, name] of json.matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")\s*:|"[^"\\]*(?:\\.[^"\\]*)*"|[{}]/g)) {
+    if (token === '{') objects.push(new Set())
+    if (token === '}') objects.pop()
+    if (name === undefined) continue
+    const names = objects.at(-1) as Set<string>
+    const text = JSON.parse(name) as string
+    if (names.has(text)) return true
+    names.add(text)
+  }
+  return false
+}
+
 export default fp(async (app) => {
   // A form or text/plain body could be sent from another site without a preflight (ASVS 3.5.2).
   app.removeAllContentTypeParsers()
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
     // Many clients send the header with DELETE and nothing after it.
-    if (body === '') done(null, undefined)
-    else void parseJson(request, body, done)
+    if (body === '') {
+      done(null, undefined)
+      return
+    }
+    void parseJson(request, body, (error, parsed) => {
+      const isAmbiguous = error === null && hasNameTwice(body)
+      done(isAmbiguous ? new DomainError('invalid-request', 'The body has an object in which a name stands twice.') : error, parsed)
+    })
   })
   app.addHook('preValidation', async (request) => {
     coerceQuery(request.query as Record<string, unknown>, request.routeOptions.schema?.querystring as QuerySchema | undefined)

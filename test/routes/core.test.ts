@@ -50,6 +50,9 @@ t.test('the documentation page loads its own files and nothing else', async (t) 
     t.match(path, /^(\.|\/docs)/)
     t.equal((await app.inject(new URL(path as string, 'http://localhost/docs').pathname)).statusCode, 200, String(path))
   }
+  for (const path of ['/docs', '/docs/static/swagger-ui.css', '/docs/static/swagger-ui-bundle.js', '/docs/static/swagger-initializer.js', '/docs/json', '/docs/yaml']) {
+    t.match((await app.inject(path)).headers['content-type'], /; charset=utf-8$/, path)
+  }
   t.match(await request('GET', '/docs/static/nothing.js'), { status: 404, body: { code: 'not-found' } })
 })
 
@@ -179,6 +182,29 @@ for (const [what, payload] of Object.entries({
     t.match(await request('POST', '/users', { payload, headers: { 'content-type': 'application/json' } }), { status: 400, body: { code: 'invalid-request' } })
   })
 }
+
+for (const [what, names] of Object.entries({
+  'one after the other': '"name":"A","name":"B"',
+  'the same value': '"name":"A" , "name" : "A"',
+  'otherwise escaped': '"name":"A","n\\u0061me":"B"',
+  'far inside': '"name":[{},{"a":{"b":1,"c":{"b":1},"b":1}}]',
+  'an empty one': '"name":"A","":1,"":2',
+  'with a quotation mark': '"a\\"}":1,"name":"A","a\\"}":2'
+})) {
+  t.test(`a body with a name twice in one object is refused: ${what}`, async (t) => {
+    const payload = `{"email":"twice@example.org","password":"${password}",${names}}`
+    t.match(await request('POST', '/users', { payload, headers: { 'content-type': 'application/json' } }), {
+      status: 400, body: { code: 'invalid-request', detail: 'The body has an object in which a name stands twice.' }
+    })
+  })
+}
+
+t.test('the same name in several objects, and as a value, is none that stands twice', async (t) => {
+  const attributes = { a: { b: 1, c: [{ b: 'b' }, { b: ':' }] }, b: '{"a":1,"a":2}', '{': '"a":', '\\': '\\', d: 'a', e: ['a', 'a'] }
+  const { status, body } = await request('POST', '/resources', { cookie: administrator.cookie, body: { type: 'organization', name: 'name', attributes } })
+  t.equal(status, 201)
+  t.same(body.attributes, attributes)
+})
 
 t.test('deep nesting is refused without harm', async (t) => {
   const payload = `{"email":${'['.repeat(7_000)}${']'.repeat(7_000)}}`
