@@ -164,7 +164,7 @@ t.test('an anonymous request makes no session and sets no cookie, wherever it go
 t.test('a request of a signed-in user reads the session in one statement and writes nothing', async (t) => {
   const cookie = await logIn(jane)
   for (const [method, url, expected] of [['GET', '/auth/session', 1], ['HEAD', '/auth/session', 1], ['GET', '/roles', 2], ['GET', '/nowhere', 0], ['GET', '/', 0], ['GET', '/docs', 0]] as const) {
-    const statements = await countStatements(() => app.inject({ method, url, headers: { cookie } }))
+    const statements = await countStatements(() => app.inject({ method, url, headers: { cookie } }), database)
     t.equal(statements.length, expected, `${method} ${url}`)
     t.notOk(statements.some((sql) => /INSERT|UPDATE|DELETE/.test(sql)))
   }
@@ -172,11 +172,11 @@ t.test('a request of a signed-in user reads the session in one statement and wri
 })
 
 t.test('a cookie with a bad signature costs no statement', async (t) => {
-  t.same(await countStatements(() => request('GET', '/auth/session', { cookie: `sessionid=${secretOf(person.cookie)}.forged` })), [])
+  t.same(await countStatements(() => request('GET', '/auth/session', { cookie: `sessionid=${secretOf(person.cookie)}.forged` }), database), [])
 })
 
 t.test('a login needs no more statements than these', async (t) => {
-  const statements = await countStatements(() => login('jane@example.org'))
+  const statements = await countStatements(() => login('jane@example.org'), database)
   t.same(statements.map((sql) => sql.trim().split(/\s/, 1)[0]), ['SELECT', 'BEGIN', 'UPDATE', 'INSERT', 'WITH', 'COMMIT', 'UPDATE'])
 })
 

@@ -10,7 +10,8 @@ function extend (app: FastifyInstance): void {
   const querystring = { type: 'object', properties: { flag: { type: 'boolean' } }, additionalProperties: false }
   app.get('/test/flag', { schema: { hide: true, querystring }, config: { access: 'public' } }, async (request) => request.query)
 }
-const { app, request, signUp, signUpAdministrator } = await openTestApp(await openTestDatabase(), { extend })
+const database = await openTestDatabase()
+const { app, request, signUp, signUpAdministrator } = await openTestApp(database, { extend })
 const person = await signUp()
 const another = await signUp()
 const administrator = await signUpAdministrator()
@@ -28,14 +29,14 @@ t.test('the health check sends no statement, with or without a cookie', async (t
     t.match(await request('GET', '/healthz'), { status: 200, body: { status: 'ok' }, setCookie: [] })
     t.match(await request('GET', '/healthz', { cookie: person.cookie }), { status: 200, body: { status: 'ok' }, setCookie: [] })
     t.match(await request('HEAD', '/healthz'), { status: 200, text: '' })
-  })
+  }, database)
   t.same(statements, [])
 })
 
 t.test('readiness asks the database, and turns when the process is told to stop', async (t) => {
   const statements = await countStatements(async () => {
     t.match(await request('GET', '/readyz', { cookie: person.cookie }), { status: 200, body: { status: 'ok', checks: { database: 'ok' } } })
-  })
+  }, database)
   t.same(statements, ['SELECT 1'])
   app.isStopping = true
   t.match(await request('GET', '/readyz'), { status: 503, body: { code: 'overloaded', detail: 'The service is stopping.' }, headers: { 'retry-after': '2' } })
@@ -76,7 +77,7 @@ for (const [method, url, options] of unknown.slice(0, -1)) {
         t.equal(status, 404)
         if (method !== 'HEAD') t.equal(body.code, 'not-found')
         t.same(setCookie, [])
-      })
+      }, database)
       t.same(statements, [])
     }
   })

@@ -158,7 +158,7 @@ t.test('GET /users', async (t) => {
 
   t.test('costs three statements (session, permission, page), at the start as at the end', async (t) => {
     const { body } = await list('?limit=1')
-    for (const page of ['?limit=2', `?limit=2&cursor=${body.nextCursor}`]) t.equal((await countStatements(() => list(page))).length, 3)
+    for (const page of ['?limit=2', `?limit=2&cursor=${body.nextCursor}`]) t.equal((await countStatements(() => list(page), database)).length, 3)
   })
 
   for (const limit of ['1', '100', '020', '99']) t.test(`takes limit=${limit}`, async (t) => { t.equal((await list(`?limit=${limit}`)).status, 200) })

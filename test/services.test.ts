@@ -1,4 +1,0 @@
-/** The tests of test/services, which `tap test/services/NAME.test.ts` runs one by one. */
-import { importTests } from './helpers/import-tests.js'
-
-await importTests('services')
