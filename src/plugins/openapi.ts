@@ -46,7 +46,8 @@ export default fp<Options>(async (app, { version, cookieName }) => {
         { name: 'groups', description: 'Users and groups in groups; a group itself is a resource' },
         { name: 'roles', description: 'Sets of permissions' },
         { name: 'resource types', description: 'What may exist, and where' },
-        { name: 'authorization', description: 'Who may do what, and why' }
+        { name: 'authorization', description: 'Who may do what, and why' },
+        { name: 'audit log', description: 'Who changed what' }
       ],
       components: {
         securitySchemes: {

@@ -1,5 +1,6 @@
 /** All routes, in the order in which the OpenAPI document shows them. */
 import type { FastifyPluginAsync } from 'fastify'
+import { auditRoutes } from './audit.js'
 import { authenticationRoutes } from './authentication.js'
 import { authorizationRoutes } from './authorization.js'
 import { bindingRoutes } from './bindings.js'
@@ -26,4 +27,5 @@ export const routes: FastifyPluginAsync<{ version: string }> = async (app, { ver
   await app.register(roleRoutes)
   await app.register(resourceTypeRoutes)
   await app.register(authorizationRoutes)
+  await app.register(auditRoutes)
 }

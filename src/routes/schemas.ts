@@ -1,5 +1,6 @@
 /** The atoms that the routes' schemas are made of, and the objects that more than one route answers with. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { type EventType as EventTypeName, eventTypes, type TargetType, targetTypes } from '../services/audit.js'
 
 /** The pattern too: the format alone lets urn:uuid: through. */
 export const Uuid = Type.String({ format: 'uuid', pattern: '^[0-9A-Fa-f-]{36}$', examples: ['01890a5d-ac96-774b-bcce-b302099a8057'] })
@@ -130,6 +131,37 @@ export const Explanation = Type.Object({
   expired: Type.Array(reference(Grant), { description: 'Those that ended in the last 30 days and would have allowed it; empty on `allow`.' })
 }, { $id: 'Explanation' })
 
+export const EventType = Type.Unsafe<EventTypeName>({ type: 'string', enum: [...eventTypes], examples: ['binding.created'] })
+
+/** What a thing was like, as its kind of event tells it. */
+const Told = Type.Unsafe<Record<string, unknown> | null>({ type: ['object', 'null'], additionalProperties: true, examples: [{ role: 'editor', expiresAt: null, subject: { type: 'everyone' } }] })
+
+export const AuditEvent = Type.Object({
+  id: Uuid,
+  at: Time,
+  type: EventType,
+  actor: Type.Object({
+    type: Type.Unsafe<'user' | 'operator' | 'system' | 'anonymous'>({ type: 'string', enum: ['user', 'operator', 'system', 'anonymous'] }),
+    id: Type.Optional(Uuid)
+  }, { description: 'Who did it: a user, whom `id` names; somebody with a shell on the server; the service by itself; or somebody who was not signed in.', examples: [{ type: 'operator' }] }),
+  credential: Type.Union([Type.Object({
+    type: Type.Unsafe<'session' | 'token'>({ type: 'string', enum: ['session', 'token'] }),
+    id: Uuid
+  }), Type.Null()], { description: 'The session or the access token by which they did.' }),
+  resourceId: Type.Union([Uuid, Type.Null()], { description: 'On which it was done. Null for what is administered on the root, and for something that you do not see.' }),
+  target: Type.Object({
+    type: Type.Unsafe<TargetType>({ type: 'string', enum: [...targetTypes] }),
+    id: Type.Union([Type.String(), Type.Null()], {
+      description: 'Of roles and types the name, of members the id of the member. Null where it is hidden from you, and for a login with an address that no account has.',
+      examples: Uuid['examples']
+    })
+  }),
+  before: Type.Unsafe<Record<string, unknown> | null>({ ...Told, description: 'What the target was like; null for what was made.' }),
+  after: Type.Unsafe<Record<string, unknown> | null>({ ...Told, description: 'What it is like since; null for what is gone.' }),
+  requestId: Type.Union([Uuid, Type.Null()], { description: 'The `x-request-id` of the answer.' }),
+  ip: Type.Union([Type.String(), Type.Null()], { examples: ['192.0.2.7'] })
+}, { $id: 'AuditEvent', description: 'A change, and who made it.' })
+
 export const Problem = Type.Object({
   type: Type.String({ description: 'A URI that ends in the code.' }),
   title: Type.String(),
@@ -143,7 +175,7 @@ export const Problem = Type.Object({
 }, { $id: 'Problem', description: 'RFC 9457 problem details.' })
 
 /** Registered once with the app; routes refer to them by `reference`. */
-export const sharedSchemas = [User, Session, AccessToken, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, Problem]
+export const sharedSchemas = [User, Session, AccessToken, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, AuditEvent, Problem]
 
 /** A reference to a shared schema, so that the OpenAPI document names it once; as a whole response it needs a description. */
 export function reference<T extends TSchema> (schema: T, options: { description?: string } = {}) {

@@ -15,7 +15,8 @@ export const eventTypes = [
   'resource.created', 'resource.updated', 'resource.moved', 'resource.deleted', 'member.added', 'member.removed', 'binding.created', 'binding.deleted'
 ] as const
 export type EventType = typeof eventTypes[number]
-export type TargetType = 'user' | 'session' | 'token' | 'role' | 'resource-type' | 'resource' | 'member' | 'binding'
+export const targetTypes = ['user', 'session', 'token', 'role', 'resource-type', 'resource', 'member', 'binding'] as const
+export type TargetType = typeof targetTypes[number]
 
 /** What happened. */
 export interface Happening {
@@ -70,8 +71,8 @@ export async function recordEvents (tx: Database, by: Caller | Author, happening
         resource_id, target_type, target_id, before, after, ${requestId}::uuid, ${ip?.slice(0, 64) ?? null}
       FROM numbered RETURNING id),
     place AS (
-      INSERT INTO audit_event_places (place_id, event_id)
-      SELECT DISTINCT c.ancestor_id, n.id FROM numbered n JOIN resource_closure c ON c.descendant_id IN (n.resource_id, n.also_under)
+      INSERT INTO audit_event_places (place_id, event_id, actor_id, type)
+      SELECT DISTINCT c.ancestor_id, n.id, ${'id' in actor ? actor.id : null}::uuid, n.type FROM numbered n JOIN resource_closure c ON c.descendant_id IN (n.resource_id, n.also_under)
       WHERE c.ancestor_id <> '00000000-0000-0000-0000-000000000000')
     SELECT count(*)::int AS count FROM event`
   return (row as { count: number }).count

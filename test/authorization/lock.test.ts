@@ -85,7 +85,7 @@ for (const [route, recipe] of Object.entries(recipes)) {
     for (const [name, person] of Object.entries(personas)) {
       const scene: Scene = { world, here, elsewhere, caller: person ?? keeper }
       const { url, body, subjects = {} } = await recipe.prepare(scene)
-      const options = { ...(body === undefined ? {} : { body }), ...(person === null ? {} : await signIn(name, person)) }
+      const options = { ...(body === undefined ? {} : { body }), headers: recipe.headers ?? {}, ...(person === null ? {} : await signIn(name, person)) }
       expected[name] = expectedStatus(world.reference, route, person?.id ?? null, subjects, recipe.success, name.startsWith('by '))
       found[name] = (await request(method, url, options)).status
       if (method === 'GET') t.equal((await request('HEAD', url, options)).status, found[name], `HEAD as GET: ${name}`)

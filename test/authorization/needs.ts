@@ -20,6 +20,8 @@ export type Need =
   | { sees: 'target' | 'parent' }
   /** Actions on the target. 403 otherwise. */
   | { may: string[] }
+  /** A permission on the root with which nothing more is needed. */
+  | { elseAllowedBy: string }
   /** A permission held on the parent, such as that of creating something there. 403 otherwise. */
   | { holdsOnParent: string }
 
@@ -107,7 +109,12 @@ export const needs: Record<string, Need[]> = {
   'GET /resources/:id/explain, one\'s own access': ['signed in', { sees: 'target' }],
   'GET /resources/:id/explain, another user\'s': ['signed in', { sees: 'target' }, { may: ['share'] }],
   'GET /resources/:id/access': ['signed in', { sees: 'target' }, { may: ['share'] }],
-  'GET /resources/:id/grantable-roles': ['signed in', { sees: 'target' }, { may: ['share'] }]
+  'GET /resources/:id/grantable-roles': ['signed in', { sees: 'target' }, { may: ['share'] }],
+
+  'GET /audit-events': ['signed in', { permission: 'audit:view' }],
+  'GET /audit-events, as lines': ['signed in', { permission: 'audit:view' }],
+  'GET /audit-events, of a document': ['signed in', { elseAllowedBy: 'audit:view' }, { sees: 'target' }, { may: ['share'] }],
+  'GET /audit-events, in the organization': ['signed in', { elseAllowedBy: 'audit:view' }, { sees: 'target' }, { may: ['share'] }]
 }
 
 /**
@@ -126,6 +133,7 @@ export function expectedStatus (world: World, route: string, userId: string | nu
     if (typeof need === 'string') continue
     const by = userId as string
     const { target = '', parent = '' } = subjects
+    if ('elseAllowedBy' in need && holdsOnRoot(world, by, need.elseAllowedBy)) return success
     if ('permission' in need && !holdsOnRoot(world, by, need.permission)) return 403
     if ('accountBy' in need && subjects.account !== by && !holdsOnRoot(world, by, need.accountBy)) return 404
     if ('sees' in need && !sees(world, by, need.sees === 'target' ? target : parent)) return 404

@@ -21,6 +21,7 @@ export interface Recipe {
   success: number
   /** Sent to an application whose registration is closed. */
   isClosed?: true
+  headers?: Record<string, string>
   prepare: (scene: Scene) => Promise<{ url: string, body?: unknown, subjects?: Subjects }>
 }
 
@@ -219,5 +220,16 @@ export const recipes: Record<string, Recipe> = {
     }
   },
   'GET /resources/:id/access': onDocument(200, '/access'),
-  'GET /resources/:id/grantable-roles': onDocument(200, '/grantable-roles')
+  'GET /resources/:id/grantable-roles': onDocument(200, '/grantable-roles'),
+
+  'GET /audit-events': plain('/audit-events?limit=1'),
+  'GET /audit-events, as lines': { success: 200, headers: { accept: 'application/x-ndjson' }, prepare: async () => ({ url: '/audit-events?type=role.created' }) },
+  'GET /audit-events, of a document': {
+    success: 200,
+    prepare: async ({ world, here }) => {
+      const target = await world.addResource('document', here)
+      return { url: `/audit-events?resourceId=${target}`, subjects: { target } }
+    }
+  },
+  'GET /audit-events, in the organization': { success: 200, prepare: async ({ here }) => ({ url: `/audit-events?resourceId=${here}&subtree=true&limit=1`, subjects: { target: here } }) }
 }

@@ -91,7 +91,9 @@ t.test('lists', async (t) => {
     [`/resources/${document}/explain?action=edit`]: 4,
     // Then what everyone may do, which users, their grants, and what of them may be named.
     [`/resources/${document}/access?limit=1`]: 6,
-    [`/resources/${document}/grantable-roles`]: 3
+    [`/resources/${document}/grantable-roles`]: 3,
+    // The right to view the log, the decision about the resource, the events, and what of them may be named.
+    [`/audit-events?resourceId=${document}&subtree=true`]: 5
   })) {
     const answer = await get(url)
     t.equal(answer.status, 200)

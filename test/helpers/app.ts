@@ -81,7 +81,7 @@ export async function openTestApp (database: TestDatabase | { url: string }, { e
       ...(remoteAddress === undefined ? {} : { remoteAddress })
     })
     await assertDocumented(document(), { method, path: url.split('?', 1)[0] as string, status: response.statusCode, headers: response.headers, body: response.payload })
-    const isJson = response.payload !== '' && /json/.test(String(response.headers['content-type']))
+    const isJson = response.payload !== '' && /\/(problem\+)?json/.test(String(response.headers['content-type']))
     return {
       status: response.statusCode,
       headers: response.headers as Response['headers'],

@@ -32,7 +32,8 @@ const expected: Record<string, string[]> = {
   'get /groups/{id}/members': ['200', '404', ...usual],
   'put /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges],
   'delete /groups/{id}/members/{memberId}': ['204', '404', '409', ...ofChanges],
-  'post /authz/check': ['200', '404', ...ofChanges]
+  'post /authz/check': ['200', '404', ...ofChanges],
+  'get /audit-events': ['200', '403', '404', ...usual]
 }
 
 /** The codes that a response names among its examples. */
@@ -40,7 +41,7 @@ const codesOf = (operation: Operation, status: string): string[] =>
   Object.keys(operation.responses[status]?.content?.['application/problem+json']?.examples ?? {}).sort()
 
 const operations = Object.entries(document().paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => [`${method} ${path}`, operation] as const))
-const ofModel = new Map<string, Operation>(operations.filter(([name]) => / \/(resources|resource-types|roles|groups|authz)/.test(name)))
+const ofModel = new Map<string, Operation>(operations.filter(([name]) => / \/(resources|resource-types|roles|groups|authz|audit-events)/.test(name)))
 
 t.test('every route of the model is there, and no other', async (t) => {
   t.same([...ofModel.keys()].sort(), Object.keys(expected).sort())
