@@ -5,7 +5,7 @@ import { Prisma } from '../generated/prisma/client.js'
 import { jsonTime, recordEvents } from './audit.js'
 import { type Author, type Caller, operator, type Principal } from './caller.js'
 import type { Database } from './database.js'
-import { allows, everyoneId, findSeenResource, getAllowedResource, heldOn, rootId } from './decision.js'
+import { allows, everyoneId, findSeenResource, getAllowedResource, heldOnEach, rootId } from './decision.js'
 import { requireHeld } from './escalation.js'
 import { checkExpiry } from './expiry.js'
 import { changingRights } from './locks.js'
@@ -37,24 +37,23 @@ export interface SubjectReference {
   email?: string | undefined
 }
 
-/** Bindings as a user may see them, for those rows `b` that `filter` selects. */
-const bindingsFor = (principal: Principal, filter: Prisma.Sql): Prisma.Sql => {
-  const held = (id: Prisma.Sql) => heldOn(principal, id)
+/** The bindings with the ids that `ids` selects, as a user may see them, in the order of their ids. */
+const bindingsFor = (principal: Principal, ids: Prisma.Sql): Prisma.Sql => {
   const sees = (alias: Prisma.Sql, type: Prisma.Sql) => allows(Prisma.sql`${alias}.permissions`, type, Prisma.sql`'view'`)
   return Prisma.sql`
+    WITH page AS MATERIALIZED (SELECT b.* FROM role_bindings b WHERE b.id = ANY (ARRAY(${ids}))),
+    held AS MATERIALIZED (${heldOnEach(principal, Prisma.sql`ARRAY(SELECT resource_id FROM page UNION SELECT group_id FROM page WHERE group_id IS NOT NULL)`)})
     SELECT b.id, b.role, b.expires_at AS "expiresAt", b.created_at AS "createdAt", b.created_by AS "createdBy",
-      CASE WHEN ${sees(Prisma.sql`there`, Prisma.sql`r.type`)} THEN b.resource_id END AS "resourceId",
+      CASE WHEN ${sees(Prisma.sql`there`, Prisma.sql`b.resource_type`)} THEN b.resource_id END AS "resourceId",
       CASE
         WHEN b.user_id IS NOT NULL THEN jsonb_build_object('type', 'user', 'id', u.id, 'name', u.name)
         WHEN b.group_id IS NULL THEN jsonb_build_object('type', 'everyone')
         WHEN ${sees(Prisma.sql`inside`, Prisma.sql`'group'`)} THEN jsonb_build_object('type', 'group', 'id', g.id, 'name', g.name)
         ELSE jsonb_build_object('type', 'group', 'id', NULL, 'name', NULL)
       END AS subject
-    FROM role_bindings b JOIN resources r ON r.id = b.resource_id
-    LEFT JOIN users u ON u.id = b.user_id LEFT JOIN resources g ON g.id = b.group_id
-    CROSS JOIN LATERAL (${held(Prisma.sql`b.resource_id`)}) there
-    CROSS JOIN LATERAL (${held(Prisma.sql`b.group_id`)}) inside
-    WHERE ${filter}`
+    FROM page b LEFT JOIN users u ON u.id = b.user_id LEFT JOIN resources g ON g.id = b.group_id
+    LEFT JOIN held there ON there.resource_id = b.resource_id LEFT JOIN held inside ON inside.resource_id = b.group_id
+    ORDER BY b.id`
 }
 
 /**
@@ -64,11 +63,15 @@ const bindingsFor = (principal: Principal, filter: Prisma.Sql): Prisma.Sql => {
 export async function listBindings (
   db: Database, principal: Principal, resourceId: string, isInherited: boolean, { after, limit }: { after?: string | undefined, limit: number }
 ): Promise<Binding[]> {
-  const where = isInherited
-    ? Prisma.sql`b.resource_id IN (SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${resourceId}::uuid)`
-    : Prisma.sql`b.resource_id = ${resourceId}::uuid`
+  const places = isInherited
+    ? Prisma.sql`SELECT ancestor_id AS id FROM resource_closure WHERE descendant_id = ${resourceId}::uuid`
+    : Prisma.sql`SELECT ${resourceId}::uuid AS id`
   const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`b.id > ${after}::uuid`
-  return await db.$queryRaw<Binding[]>`${bindingsFor(principal, Prisma.sql`${where} AND ${rest}`)} ORDER BY b.id LIMIT ${limit}`
+  // The first few of each place, so that a place with very many costs no more than the page.
+  return await db.$queryRaw<Binding[]>(bindingsFor(principal, Prisma.sql`
+    SELECT found.id FROM (${places}) place
+    CROSS JOIN LATERAL (SELECT b.id FROM role_bindings b WHERE b.resource_id = place.id AND ${rest} ORDER BY b.id LIMIT ${limit}) found
+    ORDER BY found.id LIMIT ${limit}`))
 }
 
 /**
@@ -100,7 +103,7 @@ export async function createBinding (
       INSERT INTO role_bindings (id, role, resource_id, user_id, group_id, subject_id, expires_at, created_by)
       VALUES (${id}::uuid, ${role}, ${resourceId}::uuid, ${ids.userId ?? null}::uuid, ${ids.groupId ?? null}::uuid, ${subjectId}::uuid,
         ${expiresAt ?? null}::timestamptz, ${caller.userId}::uuid)`)
-    const [binding] = await tx.$queryRaw<Binding[]>(bindingsFor(caller, Prisma.sql`b.id = ${id}::uuid`))
+    const [binding] = await tx.$queryRaw<Binding[]>(bindingsFor(caller, Prisma.sql`SELECT ${id}::uuid`))
     return binding as Binding
   })
 }

@@ -20,11 +20,16 @@ export type StandardAction = typeof standardActions[number]
 /** All actions of the type `t`. */
 export const actionsOfType = Prisma.sql`(ARRAY['view', 'create', 'edit', 'delete', 'share'] || t.own_actions)`
 
-/** The ids under which a user may be bound to a role: the user, every group around them at any depth, and everyone. */
-export const subjectsOf = (userId: Sql): Sql => Prisma.sql`
-  SELECT ${userId} UNION ALL SELECT ${everyoneId}::uuid UNION ALL
-  SELECT around_.group_id FROM group_members member_ JOIN group_closure around_ ON around_.member_group_id = member_.group_id
-  WHERE member_.user_id = ${userId}`
+/**
+ * The ids under which a user may be bound to a role, as an array: the user, every group around them at any depth, and everyone;
+ * null for who is not active. An array, because an index on subjects is then entered once for all of them: a user may be in hundreds
+ * of groups. Most groups are in no other, so what is around them is a look into a small index of those that are.
+ */
+export const subjectsOf = (userId: Sql): Sql => Prisma.sql`(
+  SELECT ARRAY[user_.id, ${everyoneId}::uuid] || direct_.ids || ARRAY(
+    SELECT around_.group_id FROM group_closure around_ WHERE around_.member_group_id = ANY (direct_.ids) AND around_.group_id <> around_.member_group_id)
+  FROM users user_, (SELECT ARRAY(SELECT member_.group_id FROM group_members member_ WHERE member_.user_id = ${userId}) AS ids OFFSET 0) direct_
+  WHERE user_.id = ${userId} AND user_.is_active)`
 
 /** Whether the binding in the table `alias` still counts. */
 export const isUnexpired = (alias: Sql): Sql => Prisma.sql`(${alias}.expires_at IS NULL OR ${alias}.expires_at > now())`
@@ -43,31 +48,41 @@ export const permissionsFor = ({ permissions }: Principal): Sql => permissions =
       ON (of_role.type = of_token.type OR '*' IN (of_role.type, of_token.type)) AND (of_role.action = of_token.action OR '*' IN (of_role.action, of_token.action)))`
 
 /**
- * What every decision is made of: tables and conditions that give a row for each permission of each binding that counts for
- * some subjects on a resource. They have names of their own, so that `resourceId` can be a column of the statement around
- * them, or many of them as `ANY (…)`; more conditions can follow with AND.
- * @param counts which bindings `binding_` count
+ * What every decision is made of: tables and conditions that give a row for each permission of each binding on a resource
+ * or above it. They have names of their own, so that `resourceId` can be a column of the statement around them, or many of them
+ * as `ANY (…)`; more conditions can follow with AND.
+ * @param bindings a table like role_bindings
  * @param permissions a table like role_permissions
+ */
+const grantsFrom = (bindings: Sql, resourceId: Sql, permissions: Sql): Sql => Prisma.sql`
+  resource_closure closure_ JOIN ${bindings} binding_ ON binding_.resource_id = closure_.ancestor_id
+  JOIN ${permissions} permission_ ON permission_.role = binding_.role
+  WHERE closure_.descendant_id = ${resourceId}`
+
+/**
+ * The same of those bindings that count for some subjects.
+ * @param subjectIds an array
+ * @param counts which bindings `binding_` count
  */
 const grantsTo = (
   subjectIds: Sql, resourceId: Sql, counts = isUnexpired(Prisma.sql`binding_`), permissions = Prisma.sql`role_permissions`
 ): Sql => Prisma.sql`
-  resource_closure closure_ JOIN role_bindings binding_ ON binding_.resource_id = closure_.ancestor_id
-  JOIN ${permissions} permission_ ON permission_.role = binding_.role
-  WHERE closure_.descendant_id = ${resourceId} AND ${counts} AND binding_.subject_id IN (${subjectIds})`
+  ${grantsFrom(Prisma.sql`role_bindings`, resourceId, permissions)} AND ${counts} AND binding_.subject_id = ANY (${subjectIds}::uuid[])`
 
 /** The same for a user, who may be a column too; none for who is not active. */
-export const grantsOn = (userId: Sql, resourceId: Sql, counts?: Sql, permissions?: Sql): Sql => Prisma.sql`
-  ${grantsTo(subjectsOf(userId), resourceId, counts, permissions)} AND EXISTS (SELECT FROM users user_ WHERE user_.id = ${userId} AND user_.is_active)`
+export const grantsOn = (userId: Sql, resourceId: Sql, counts?: Sql, permissions?: Sql): Sql => grantsTo(subjectsOf(userId), resourceId, counts, permissions)
 
 /**
- * A subquery of one row: `permissions` that a user holds on a resource as `type:action`, and those of them, `above`, that
- * come from its ancestors and so hold on its parent too.
+ * The columns of `held`, for the rows of grants: `permissions` that somebody holds on a resource as `type:action`, and those of
+ * them, `above`, that come from its ancestors and so hold on its parent too.
  */
+const heldColumns = Prisma.sql`
+  coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions,
+  coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action) FILTER (WHERE closure_.distance > 0), '{}') AS above`
+
+/** A subquery of one row: what a user holds on a resource. */
 const heldThrough = (permissions: Sql, userId: Sql, resourceId: Sql): Sql => Prisma.sql`
-  SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions,
-    coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action) FILTER (WHERE closure_.distance > 0), '{}') AS above
-  FROM ${grantsOn(userId, resourceId, undefined, permissions)}`
+  SELECT ${heldColumns} FROM ${grantsOn(userId, resourceId, undefined, permissions)}`
 
 /** Of any user, without a token. */
 export const heldBy = (userId: Sql, resourceId: Sql): Sql => heldThrough(Prisma.sql`role_permissions`, userId, resourceId)
@@ -79,12 +94,25 @@ export const heldOn = (principal: Principal, resourceId: Sql): Sql =>
 /** What whoever is signed in holds. */
 export const heldByEveryone = (resourceId: Sql): Sql => Prisma.sql`
   SELECT coalesce(array_agg(DISTINCT permission_.type || ':' || permission_.action), '{}') AS permissions
-  FROM ${grantsTo(Prisma.sql`${everyoneId}::uuid`, resourceId)}`
+  FROM ${grantsTo(Prisma.sql`ARRAY[${everyoneId}]`, resourceId)}`
 
-/** The `permissions` of many resources at once, with a row for each `resource_id` on which the user holds anything. */
+/**
+ * What is held on many resources at once, with a row for each `resource_id` on which anything is.
+ * @param bindings a table of those that count, with `resource_id` and `role`
+ * @param permissions a table like role_permissions
+ */
+export const heldFromOnEach = (bindings: Sql, permissions: Sql, resourceIds: Sql): Sql => Prisma.sql`
+  SELECT closure_.descendant_id AS resource_id, ${heldColumns}
+  FROM ${grantsFrom(bindings, Prisma.sql`ANY (${resourceIds})`, permissions)} GROUP BY closure_.descendant_id`
+
+/** The same of a user. Many have the same ancestors, whose bindings are gathered once. */
 const heldThroughOnEach = (permissions: Sql, userId: Sql, resourceIds: Sql): Sql => Prisma.sql`
-  SELECT closure_.descendant_id AS resource_id, array_agg(DISTINCT permission_.type || ':' || permission_.action) AS permissions
-  FROM ${grantsOn(userId, Prisma.sql`ANY (${resourceIds})`, undefined, permissions)} GROUP BY closure_.descendant_id`
+  WITH resource_closure AS MATERIALIZED (SELECT ancestor_id, descendant_id, distance FROM resource_closure WHERE descendant_id = ANY (${resourceIds})),
+  bound_ AS MATERIALIZED (
+    SELECT binding_.resource_id, binding_.role FROM role_bindings binding_
+    WHERE binding_.resource_id = ANY (ARRAY(SELECT DISTINCT ancestor_id FROM resource_closure)) AND binding_.subject_id = ANY (${subjectsOf(userId)}::uuid[])
+      AND ${isUnexpired(Prisma.sql`binding_`)})
+  ${heldFromOnEach(Prisma.sql`bound_`, permissions, resourceIds)}`
 
 /** Of any user, without a token. */
 export const heldByOnEach = (userId: Sql, resourceIds: Sql): Sql => heldThroughOnEach(Prisma.sql`role_permissions`, userId, resourceIds)
@@ -140,10 +168,10 @@ export const allowedActions = Prisma.sql`
     WHERE ${isSeen} AND action <> 'create' AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`r.type`, Prisma.sql`action`)}
     ORDER BY action COLLATE "C")`
 
-/** The columns of a `Resource` for the tables of `seenResources`. */
-const resourceColumns = Prisma.sql`
+/** The columns of a `Resource` `r` of the type `t`, given `held` of it. */
+export const resourceColumns = Prisma.sql`
   r.id, r.type, r.name, r.attributes, r.version, r.created_at AS "createdAt", r.updated_at AS "updatedAt",
-  CASE WHEN ${allows(Prisma.sql`held.above`, Prisma.sql`parent.type`, view)} THEN r.parent_id END AS "parentId",
+  CASE WHEN ${allows(Prisma.sql`held.above`, Prisma.sql`r.parent_type`, view)} THEN r.parent_id END AS "parentId",
   ${allowedActions} AS "allowedActions",
   ARRAY(SELECT child.type::text FROM resource_type_parents child
     WHERE ${isSeen} AND child.parent = r.type AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`child.type`, Prisma.sql`'create'`)}
@@ -152,7 +180,6 @@ const resourceColumns = Prisma.sql`
 /** The resources with the ids that `ids` selects, as the user may see them. */
 const resourcesFor = (principal: Principal, ids: Sql, filter: Sql): Sql => Prisma.sql`
   SELECT ${resourceColumns} FROM resources r JOIN resource_types t ON t.name = r.type
-  LEFT JOIN resources parent ON parent.id = r.parent_id
   CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`r.id`)}) held
   WHERE r.id IN (${ids}) AND ${filter} ORDER BY r.id`
 

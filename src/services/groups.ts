@@ -5,7 +5,7 @@ import { Prisma } from '../generated/prisma/client.js'
 import { recordEvents } from './audit.js'
 import type { Caller, Principal } from './caller.js'
 import type { Database } from './database.js'
-import { allows, findSeenResource, getAllowedResource, heldOn } from './decision.js'
+import { allows, findSeenResource, getAllowedResource, heldOnEach } from './decision.js'
 import { changingRights } from './locks.js'
 import { keepingOwners, ownedThrough } from './owners.js'
 import { findUserById } from './users.js'
@@ -24,12 +24,14 @@ export async function listMembers (
   const isSeen = allows(Prisma.sql`held.permissions`, Prisma.sql`'group'`, Prisma.sql`'view'`)
   const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`m.id > ${after}::uuid`
   return await db.$queryRaw<Array<Member & { key: string }>>`
+    WITH page AS MATERIALIZED (
+      SELECT m.id, m.user_id, m.member_group_id FROM group_members m WHERE m.group_id = ${groupId}::uuid AND ${rest} ORDER BY m.id LIMIT ${limit}),
+    held AS MATERIALIZED (${heldOnEach(principal, Prisma.sql`ARRAY(SELECT member_group_id FROM page WHERE member_group_id IS NOT NULL)`)})
     SELECT m.id AS key, CASE WHEN m.user_id IS NULL THEN 'group' ELSE 'user' END AS type,
       CASE WHEN m.user_id IS NOT NULL THEN u.id WHEN ${isSeen} THEN g.id END AS id,
       CASE WHEN m.user_id IS NOT NULL THEN u.name WHEN ${isSeen} THEN g.name END AS name
-    FROM group_members m LEFT JOIN users u ON u.id = m.user_id LEFT JOIN resources g ON g.id = m.member_group_id
-    CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`m.member_group_id`)}) held
-    WHERE m.group_id = ${groupId}::uuid AND ${rest} ORDER BY m.id LIMIT ${limit}`
+    FROM page m LEFT JOIN users u ON u.id = m.user_id LEFT JOIN resources g ON g.id = m.member_group_id
+    LEFT JOIN held ON held.resource_id = m.member_group_id ORDER BY m.id`
 }
 
 /**

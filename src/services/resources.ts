@@ -1,14 +1,12 @@
-/** Resources: creating, listing and changing them. Moving and deleting stand in tree.ts. */
+/** Resources: creating and changing them. Listing them stands in resource-list.ts, moving and deleting in tree.ts. */
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import { recordEvents } from './audit.js'
 import { bindingEvents } from './bindings.js'
-import type { Caller, Principal } from './caller.js'
+import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import {
-  actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, heldOn, isSeen, isUnexpired, permissionsFor, type Resource, rootId, seenResources, subjectsOf
-} from './decision.js'
+import { findNotHeld, getAllowedResource, getResource, getSeenResource, type Resource, rootId } from './decision.js'
 import { changingResources } from './locks.js'
 
 const mostAttributeBytes = 16_384
@@ -116,59 +114,6 @@ export async function updateResource (
     ])
     return await getResource(tx, caller, id)
   })
-}
-
-export interface ResourceFilter {
-  type?: string | undefined
-  parentId?: string | undefined
-  /** The action that the user may do; default `view`. */
-  action?: string | undefined
-  /** Literally, anywhere in the name, whatever its case. */
-  q?: string | undefined
-}
-
-/**
- * A page of the resources that a user sees and on which they may do an action, in the order of their ids.
- *
- * From each binding that grants the action, the first few below it are taken in order and merged, so a page costs the
- * same at the start and at the end, for someone who sees little and for someone who sees all. Under one parent, its
- * children are walked instead.
- * @param page `after`: the last id of the page before; `limit`: how many
- */
-export async function listResources (
-  db: Database, principal: Principal, { type, parentId, action = 'view', q }: ResourceFilter, { after, limit }: { after?: string | undefined, limit: number }
-): Promise<Resource[]> {
-  const user = Prisma.sql`${principal.userId}::uuid`
-  const all = (...conditions: Array<Prisma.Sql | undefined>) => Prisma.join(conditions.filter((condition) => condition !== undefined), ' AND ')
-  const isAfter = (id: Prisma.Sql) => after === undefined ? undefined : Prisma.sql`${id} > ${after}::uuid`
-  const matches = all(
-    // What lies below a binding that grants the action may be hidden all the same; below one that grants `view` it is not.
-    action === 'view' ? undefined : Prisma.sql`EXISTS (SELECT FROM (${heldOn(principal, Prisma.sql`r.id`)}) held WHERE ${isSeen})`,
-    type === undefined ? undefined : Prisma.sql`r.type = ${type}`,
-    q === undefined ? undefined : Prisma.sql`position(lower(${q}) IN lower(r.name)) > 0`,
-    Prisma.sql`${action} = ANY ${actionsOfType}`)
-  const tables = Prisma.sql`resources r JOIN resource_types t ON t.name = r.type`
-
-  const below = (isOfType: Prisma.Sql) => Prisma.sql`(
-    SELECT r.id FROM resource_closure c JOIN ${tables} ON r.id = c.descendant_id
-    WHERE ${all(Prisma.sql`c.ancestor_id = bound.resource_id`, isOfType, isAfter(Prisma.sql`c.descendant_id`), matches)}
-    ORDER BY c.descendant_id LIMIT ${limit})`
-  const anywhere = type === undefined
-    ? Prisma.sql`${below(Prisma.sql`bound.type = '*'`)} UNION ALL ${below(Prisma.sql`bound.type <> '*' AND c.type = bound.type`)}`
-    : below(Prisma.sql`bound.type IN (${type}, '*') AND c.type = ${type}`)
-  const isChild = all(Prisma.sql`r.parent_id = ${parentId ?? null}::uuid AND bound.type IN (r.type, '*')`, isAfter(Prisma.sql`r.id`), matches)
-  const underParent = Prisma.sql`
-    (SELECT r.id FROM ${tables}
-      WHERE EXISTS (SELECT FROM resource_closure c WHERE c.ancestor_id = bound.resource_id AND c.descendant_id = ${parentId ?? null}::uuid)
-        AND ${isChild} ORDER BY r.id LIMIT ${limit})
-    UNION ALL (SELECT r.id FROM ${tables} WHERE r.id = bound.resource_id AND ${isChild})`
-
-  return await db.$queryRaw<Resource[]>(seenResources(principal, Prisma.sql`
-    SELECT DISTINCT found.id FROM (
-      SELECT DISTINCT b.resource_id, p.type FROM role_bindings b JOIN ${permissionsFor(principal)} p ON p.role = b.role
-      WHERE b.subject_id IN (${subjectsOf(user)}) AND ${isUnexpired(Prisma.sql`b`)} AND p.action IN (${action}, '*')) bound
-    CROSS JOIN LATERAL (${parentId === undefined ? anywhere : underParent}) found
-    ORDER BY found.id LIMIT ${limit}`))
 }
 
 /** @throws {DomainError} invalid-request */

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { Prisma } from '../../../src/generated/prisma/client.js'
 import type { Database } from '../../../src/services/database.js'
 import { findNotHeld, findRootPermissions, type Resource, seenResources } from '../../../src/services/decision.js'
-import { listResources } from '../../../src/services/resources.js'
+import { listResources } from '../../../src/services/resource-list.js'
 import { administrativePermissions } from '../../../src/services/roles.js'
 import type { Change } from '../../reference/changes.js'
 import {

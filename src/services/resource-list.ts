@@ -1,0 +1,147 @@
+/**
+ * Listing what a user may do something with: a page costs the same at the start and at the end, among a thousand resources
+ * and among a million, for somebody who sees little and for somebody who sees all.
+ *
+ * Candidates are taken in the order of their ids and no further than the page: from below each binding on a container,
+ * through the index of the closure; and from the bindings on leaves, each of which gives one resource, by a range of their
+ * own index. Then what is held on those of the page is gathered in one go, and the decision is made on each as anywhere else.
+ */
+import { Prisma } from '../generated/prisma/client.js'
+import type { Principal } from './caller.js'
+import type { Database } from './database.js'
+import { actionsOfType, allows, heldFromOnEach, heldOn, isSeen, isUnexpired, permissionsFor, type Resource, resourceColumns, standardActions, subjectsOf } from './decision.js'
+
+type Sql = Prisma.Sql
+
+export interface ResourceFilter {
+  type?: string | undefined
+  parentId?: string | undefined
+  /** The action that the user may do; default `view`. */
+  action?: string | undefined
+  /** Literally, anywhere in the name, whatever its case. */
+  q?: string | undefined
+}
+
+/** Up to so many bindings on leaves are read at once for all of a user's groups together; of more, each group's are walked by themselves. */
+const fewBindings = 1_000
+
+/** The condition of all of some, where there are any. */
+const all = (...conditions: Array<Sql | undefined>): Sql => Prisma.join([Prisma.sql`TRUE`, ...conditions.filter((condition) => condition !== undefined)], ' AND ')
+
+/**
+ * A page of the resources that a user sees and on which they may do an action, in the order of their ids. A search by name
+ * reads names until the page is full.
+ * @param page `after`: the last id of the page before; `limit`: how many
+ */
+export async function listResources (db: Database, principal: Principal, filter: ResourceFilter, page: { after?: string | undefined, limit: number }): Promise<Resource[]> {
+  const conditions = conditionsOf(principal, filter, page)
+  const { action, unexpired, subjects } = conditions
+  const inherited = filter.parentId === undefined ? belowContainers(conditions) : childrenOf(conditions, filter.parentId, principal)
+  const pageIds = Prisma.sql`(SELECT ids FROM page)::uuid[]`
+  const ownOnPage = Prisma.sql`(
+    SELECT resource_id, role FROM own UNION ALL
+    SELECT b.resource_id, b.role FROM role_bindings b
+    WHERE NOT b.is_on_container AND b.subject_id = ANY (${subjects}) AND b.resource_id = ANY (${pageIds}) AND ${unexpired})`
+  // The small tables are read once, instead of once for each row of the page.
+  return await db.$queryRaw<Resource[]>`
+    WITH resource_types AS MATERIALIZED (SELECT name, own_actions FROM resource_types),
+    resource_type_parents AS MATERIALIZED (SELECT type, parent FROM resource_type_parents),
+    permission AS MATERIALIZED (SELECT role, type, action FROM ${permissionsFor(principal)} p),
+    giving AS MATERIALIZED (
+      SELECT ARRAY(SELECT role || ':' || type FROM permission WHERE action IN (${action}, '*')) AS roles,
+        ARRAY(SELECT role || ':' || type FROM permission WHERE action IN ('view', '*')) AS seeing),
+    subject AS MATERIALIZED (SELECT ${subjectsOf(Prisma.sql`${principal.userId}::uuid`)} AS ids),
+    own AS MATERIALIZED (SELECT b.resource_id, b.role FROM role_bindings b WHERE b.is_on_container AND b.subject_id = ANY (${subjects}) AND ${unexpired}),
+    few AS MATERIALIZED (${fewOnLeaves(conditions)}),
+    page AS MATERIALIZED (
+      SELECT ARRAY(SELECT DISTINCT found.id FROM (${inherited} UNION ALL ${onLeaves(conditions)}) found ORDER BY found.id LIMIT ${page.limit}) AS ids)
+    SELECT ${resourceColumns} FROM resources r JOIN resource_types t ON t.name = r.type
+    JOIN (${heldFromOnEach(ownOnPage, Prisma.sql`permission`, Prisma.sql`(${pageIds})`)}) held ON held.resource_id = r.id
+    WHERE r.id = ANY (${pageIds}) AND ${isSeen} ORDER BY r.id`
+}
+
+type Conditions = ReturnType<typeof conditionsOf>
+
+/** The parts of the statement that depend on what is asked for. */
+function conditionsOf (principal: Principal, { type, parentId, action = 'view', q }: ResourceFilter, { after, limit }: { after?: string | undefined, limit: number }) {
+  const isStandard = standardActions.some((standard) => standard === action)
+  /** Whether the user sees what has an id. As a scalar, which the planner leaves where it is, so that it is asked only of those that come so far. */
+  const seesById = (id: Sql) => Prisma.sql`(SELECT ${isSeen} FROM resources r CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`r.id`)}) held WHERE r.id = ${id})`
+  return {
+    action: Prisma.sql`${action}`,
+    limit,
+    type,
+    subjects: Prisma.sql`(SELECT ids FROM subject)::uuid[]`,
+    unexpired: isUnexpired(Prisma.sql`b`),
+    /** Types that have the action; undefined: all. */
+    typesWithAction: isStandard ? undefined : Prisma.sql`(SELECT t.name FROM resource_types t WHERE ${action} = ANY (t.own_actions))`,
+    /** Of candidates, before they are counted. What a grant of the action reaches may be hidden all the same, unless it is one of `view` as well. */
+    matches: (id: Sql, isSurelySeen: Sql) => all(
+      after === undefined ? undefined : Prisma.sql`${id} > ${after}::uuid`,
+      // position(), not LIKE: nothing in the text needs escaping.
+      q === undefined ? undefined : Prisma.sql`(SELECT position(lower(${q}) IN lower(r.name)) > 0 FROM resources r WHERE r.id = ${id})`,
+      action === 'view' ? undefined : Prisma.sql`(${isSurelySeen} OR ${seesById(id)})`),
+    /** Which bindings give a resource alone; under a parent, those on its children are all that matter. */
+    isOnLeaf: all(
+      parentId === undefined ? Prisma.sql`NOT b.is_on_container` : Prisma.sql`b.resource_parent_id = ${parentId}::uuid`,
+      after === undefined ? undefined : Prisma.sql`b.resource_id > ${after}::uuid`)
+  }
+}
+
+/** From below each container on which the action is given, the first few; of one type where it is given for that, or asked for. */
+function belowContainers ({ action, limit, type, typesWithAction, matches }: Conditions): Sql {
+  const below = (isOfType: Sql) => Prisma.sql`(
+    SELECT c.descendant_id AS id FROM resource_closure c
+    WHERE ${isOfType} AND c.ancestor_id = bound.resource_id AND ${matches(Prisma.sql`c.descendant_id`, Prisma.sql`bound.is_seen`)}
+    ORDER BY c.descendant_id LIMIT ${limit})`
+  const isAnyType = type === undefined && typesWithAction === undefined
+  const [ofType, tables] = isAnyType
+    ? [Prisma.sql`p.type`, Prisma.sql`permission p`]
+    : [Prisma.sql`t.name`, Prisma.sql`permission p JOIN resource_types t ON p.type IN (t.name, '*')`]
+  return Prisma.sql`
+    SELECT found.id FROM (
+      SELECT own.resource_id, given.type, bool_or(given.is_seen) AS is_seen FROM own JOIN (
+        SELECT DISTINCT p.role, ${ofType} AS type, EXISTS (
+          SELECT FROM permission seeing WHERE seeing.role = p.role AND seeing.type IN (${ofType}, '*') AND seeing.action IN ('view', '*')) AS is_seen
+        FROM ${tables} WHERE p.action IN (${action}, '*')
+          AND ${all(type === undefined ? undefined : Prisma.sql`t.name = ${type}`, typesWithAction === undefined ? undefined : Prisma.sql`t.name IN ${typesWithAction}`)}) given
+        ON given.role = own.role GROUP BY own.resource_id, given.type) bound
+    CROSS JOIN LATERAL (${isAnyType
+      ? Prisma.sql`${below(Prisma.sql`bound.type = '*'`)} UNION ALL ${below(Prisma.sql`bound.type <> '*' AND c.type = bound.type`)}`
+      : below(Prisma.sql`c.type = bound.type`)}) found`
+}
+
+/** The first few children of a parent, of each type for which the action is given on the parent. */
+function childrenOf ({ action, limit, type, matches }: Conditions, parentId: string, principal: Principal): Sql {
+  const isAllowed = (of: Sql) => allows(Prisma.sql`held.permissions`, Prisma.sql`t.name`, of)
+  return Prisma.sql`
+    SELECT found.id FROM resources parent CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`parent.id`)}) held
+    JOIN resource_type_parents child ON child.parent = parent.type JOIN resource_types t ON t.name = child.type
+    CROSS JOIN LATERAL (
+      SELECT c.id FROM resources c WHERE c.parent_id = ${parentId}::uuid AND c.type = t.name
+        AND ${matches(Prisma.sql`c.id`, isAllowed(Prisma.sql`'view'`))}
+      ORDER BY c.id LIMIT ${limit}) found
+    WHERE parent.id = ${parentId}::uuid AND ${action} = ANY ${actionsOfType} AND ${isAllowed(action)} AND ${type === undefined ? Prisma.sql`TRUE` : Prisma.sql`t.name = ${type}`}`
+}
+
+const fewOnLeaves = ({ subjects, unexpired, isOnLeaf }: Conditions): Sql => Prisma.sql`
+  SELECT b.resource_id, b.resource_type, b.role FROM role_bindings b WHERE b.subject_id = ANY (${subjects}) AND ${isOnLeaf} AND ${unexpired} LIMIT ${fewBindings} + 1`
+
+/** Of the bindings on leaves those that give the action, the first few of each subject. */
+function onLeaves ({ limit, type, subjects, unexpired, typesWithAction, matches, isOnLeaf }: Conditions): Sql {
+  const isAmong = (roles: Sql) => Prisma.sql`ARRAY[b.role || ':' || b.resource_type, b.role || ':*'] && (SELECT ${roles} FROM giving)`
+  const gives = all(
+    isAmong(Prisma.sql`roles`),
+    type === undefined ? undefined : Prisma.sql`b.resource_type = ${type}`,
+    typesWithAction === undefined ? undefined : Prisma.sql`b.resource_type IN ${typesWithAction}`)
+  const isFew = Prisma.sql`(SELECT count(*) FROM few) <= ${fewBindings}`
+  return Prisma.sql`
+    (SELECT DISTINCT b.resource_id AS id FROM (SELECT * FROM few b WHERE ${isFew} AND ${gives} ORDER BY b.resource_id OFFSET 0) b
+      WHERE ${matches(Prisma.sql`b.resource_id`, isAmong(Prisma.sql`seeing`))} ORDER BY id LIMIT ${limit})
+    UNION ALL
+    SELECT found.id FROM unnest(${subjects}) one(id) CROSS JOIN LATERAL (
+      SELECT DISTINCT b.resource_id AS id FROM role_bindings b
+      WHERE b.subject_id = one.id AND ${isOnLeaf} AND ${unexpired} AND ${gives} AND ${matches(Prisma.sql`b.resource_id`, isAmong(Prisma.sql`seeing`))}
+      ORDER BY id LIMIT ${limit}) found
+    WHERE NOT ${isFew}`
+}
