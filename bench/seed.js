@@ -23,11 +23,16 @@ export async function seed (url, world, progress) {
     const restore = await setAside(client)
     const copy = async (table, columns, rows, total) => await copyRows(client, table, columns, rows, (done) => progress(table, done, total))
     await copy('users', 'id, email, name, password_hash', usersOf(world, hash), world.users)
-    const resources = await copy('resources', 'id, type, name, parent_id', world.resources())
+    const resources = await copy('resources', 'id, type, name, parent_id, parent_type, is_container', resourcesOf(world))
     await copy('resource_closure', 'ancestor_id, descendant_id, distance, type', closureOf(world.resources()), resources * 4)
     await copy('group_members', 'id, group_id, user_id, member_group_id', world.members())
     await copy('group_closure', 'group_id, member_group_id', world.groupClosure())
+    await client.query("ALTER TABLE role_bindings ALTER COLUMN resource_type SET DEFAULT '', ALTER COLUMN is_on_container SET DEFAULT false")
     await copy('role_bindings', 'id, role, resource_id, user_id, group_id, subject_id', world.bindings())
+    await client.query(`UPDATE role_bindings b SET resource_type = r.type, resource_parent_id = r.parent_id, is_on_container = r.is_container
+      FROM resources r WHERE r.id = b.resource_id`)
+    await client.query('ALTER TABLE role_bindings ALTER COLUMN resource_type DROP DEFAULT, ALTER COLUMN is_on_container DROP DEFAULT')
+    await client.query('UPDATE resources SET is_container = true WHERE parent_id IS NULL')
     // The root stands above everything, and itself it was there before.
     for (const [place, statement] of restore.entries()) {
       progress('keys and indexes', place, restore.length)
@@ -44,6 +49,16 @@ export async function seed (url, world, progress) {
 
 function * usersOf ({ users, userId }, hash) {
   for (let number = 0; number < users; number++) yield [userId(number), emailOf(number), `User ${number}`, hash]
+}
+
+/** The rows of resources, with what triggers would look up for each. */
+function * resourcesOf (world) {
+  const containers = new Map()
+  for (const [id, type, name, parentId] of world.resources()) {
+    const isContainer = type === 'organization' || type === 'project'
+    if (isContainer) containers.set(id, type)
+    yield [id, type, name, parentId, containers.get(parentId) ?? 'system', isContainer]
+  }
 }
 
 /** Takes triggers, foreign keys and indexes off the tables. @returns the statements that put them back, in their order */
