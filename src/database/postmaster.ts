@@ -91,7 +91,8 @@ export function startPostmaster (cluster: Cluster, postgres: string, identity: I
     log_min_messages: 'log',
     // Tells a server that was left behind from one whose starter has not taken its locks yet.
     'gatehouse.started_by': process.pid,
-    ...isDurable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+    // Tests open hundreds of pools at once.
+    ...isDurable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: 400 }
   }
   const args = ['-D', cluster.data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
   rotate(cluster.logFile)
