@@ -1,6 +1,7 @@
 /** The log: JSON lines off a terminal, readable ones on it, and no secret in either. */
 import { Writable } from 'node:stream'
 import fastify from 'fastify'
+import { prettyFactory } from 'pino-pretty'
 import t from 'tap'
 import { loggerOptions } from '../src/logger.js'
 
@@ -36,6 +37,19 @@ for (const name of ['password', 'currentPassword', 'newPassword', 'passwordHash'
     t.match(lines.join(''), '[redacted]')
   })
 }
+
+t.test('line breaks and control characters make no line of their own', async (t) => {
+  const forged = 'Jane\r\n{"level":30,"msg":"request","status":200}\n\u001b[2J\u2028'
+  const { log, lines } = openLog()
+  log.info({ path: forged, ip: forged }, forged)
+  t.equal(lines.length, 1)
+  t.match(lines[0], /^\P{Cc}+\n$/u)
+  t.match(JSON.parse(lines[0] as string), { path: forged, ip: forged, msg: forged })
+  // The request log writes foreign text in such fields only; a terminal gets them escaped, too.
+  const readable = prettyFactory({ colorize: false, ignore: 'pid,hostname' })(JSON.stringify({ level: 30, time: 0, msg: 'request', path: forged, ip: forged }))
+  t.match(readable, /^(\P{Cc}+\n)+$/u)
+  t.notMatch(readable, /^\{/m)
+})
 
 t.test('a terminal gets readable lines, everything else JSON', async (t) => {
   t.match(loggerOptions('info', true), { level: 'info', transport: { target: 'pino-pretty' } })

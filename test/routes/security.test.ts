@@ -166,6 +166,27 @@ t.test('the address of a client is taken from a header only where it comes from 
   }
 })
 
+t.test('no secret stands in for another, and none counts in a query', async (t) => {
+  const { cookie } = await plain.signUp()
+  await plain.request('POST', '/users/me/tokens', { cookie, body: { name: 'first' } })
+  const { body: { token } } = await plain.request('POST', '/users/me/tokens', { cookie, body: { name: 'second' } })
+  const { body: { nextCursor } } = await plain.request('GET', '/users/me/tokens?limit=1', { cookie })
+  const value = decodeURIComponent(cookie.slice(cookie.indexOf('=') + 1))
+  for (const [what, answer] of Object.entries({
+    'the cookie as a token': plain.request('GET', '/users/me', { token: value }),
+    'the id in it as a token': plain.request('GET', '/users/me', { token: value.split('.')[0] as string }),
+    'a cursor as a token': plain.request('GET', '/users/me', { token: nextCursor }),
+    'a token as a cookie': plain.request('GET', '/users/me', { cookie: `sessionid=${token}` }),
+    'a cursor as a cookie': plain.request('GET', '/users/me', { cookie: `sessionid=${nextCursor}` }),
+    'a token in another scheme': plain.request('GET', '/users/me', { headers: { authorization: `Basic ${Buffer.from(`${token}:`).toString('base64')}` } }),
+    'a token in the query': plain.request('GET', `/users/me?access_token=${token}`)
+  })) {
+    t.match(await answer, { status: 401, body: { code: 'unauthenticated' } }, what)
+  }
+  t.match(await plain.request('GET', `/users/me?access_token=${token}`, { cookie }), { status: 400 }, 'nor does it pass beside a cookie')
+  t.match(await plain.request('GET', `/users/me/tokens?cursor=${token}`, { cookie }), { status: 400 }, 'a token as a cursor')
+})
+
 t.test('an application with a route that does not say who may call it does not start, and names every such route', async (t) => {
   const app = await buildApp({ config: readConfig({}), databaseUrl: database.url, secrets })
   t.teardown(() => app.close())
