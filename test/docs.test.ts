@@ -1,4 +1,5 @@
 /** The documents say what the code says: error codes and configuration, each compared in both directions. */
+import { existsSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { readConfig } from '../src/config.js'
@@ -30,4 +31,29 @@ t.test('README.md names the defaults that the configuration has', async (t) => {
   const asDocumented = readConfig(Object.fromEntries(defaults))
   t.same(asDocumented, readConfig({}))
   t.ok(defaults.length >= 11, 'every default that can be written is')
+})
+
+t.test('docs/security.md names tests that there are', async (t) => {
+  const text = await readFile(new URL('../docs/security.md', import.meta.url), 'utf8')
+  const named = [...text.matchAll(/`([a-z-]+(?:\/[a-z-]+)?)` \*([^*]+)\*/g)].slice(1)
+  const sources = new Map<string, string>()
+  for (const [, file = '', title = ''] of named) {
+    const path = new URL(`../test/${file}.test.ts`, import.meta.url)
+    if (!sources.has(path.href)) sources.set(path.href, existsSync(path) ? readFileSync(path, 'utf8').replaceAll("\\'", "'") : '')
+    const source = sources.get(path.href) as string
+    // Of a title that holds a value, its beginning is named.
+    const begins = [`t.test('${title}'`, `t.test("${title}"`, `t.test(\`${title}`]
+    t.ok(begins.some((begin) => source.includes(begin)), `${file}: ${title}`)
+  }
+  t.ok(named.length > 100)
+})
+
+t.test('docs/security.md has a test, or the reason why there is none, in every row of its requirements', async (t) => {
+  const text = await readFile(new URL('../docs/security.md', import.meta.url), 'utf8')
+  const rows = text.slice(text.indexOf('## Attacks')).split('\n').filter((line) => /^\| (?!(Requirement|Attack) )/.test(line)).map((line) => line.split(' | '))
+  t.ok(rows.length > 90)
+  for (const [what, where, test] of rows) {
+    t.ok(where !== undefined && where !== '' && /^(`|none)/.test(test ?? ''), String(what))
+    if (test?.startsWith('none yet')) t.match(where, /Deviation/, String(what))
+  }
 })
