@@ -63,12 +63,13 @@ export async function listEvents (
  * @throws {DomainError} as `listEvents` does, also between batches
  */
 export async function * readEvents (db: Database, reader: Principal, filter: EventFilter, after?: string): AsyncGenerator<AuditEvent[], void> {
-  for (let last = after; ;) {
-    const events = await listEvents(db, reader, filter, { after: last, limit: batchSize })
+  let last = after
+  let events: AuditEvent[]
+  do {
+    events = await listEvents(db, reader, filter, { after: last, limit: batchSize })
     if (events.length > 0) yield events
-    if (events.length < batchSize) return
     last = events.at(-1)?.id
-  }
+  } while (events.length === batchSize)
 }
 
 /**

@@ -43,13 +43,27 @@ async function openCompiler (): Promise<FastifyInstance> {
 }
 
 type Check = ((value: unknown) => boolean) & { errors?: unknown }
-const checks = new Map<string, Check>()
+/** By the components that a schema may name, which are the same in most documents, and long. */
+const checksOfComponents = new Map<string, Map<string, Check>>()
+const checksOfDocument = new WeakMap<OpenapiDocument, Map<string, Check>>()
+
+/** The checks that are compiled already for the schemas of a document. */
+function findChecks (document: OpenapiDocument): Map<string, Check> {
+  const known = checksOfDocument.get(document)
+  if (known !== undefined) return known
+  const components = JSON.stringify(document.components)
+  const checks = checksOfComponents.get(components) ?? new Map<string, Check>()
+  checksOfComponents.set(components, checks)
+  checksOfDocument.set(document, checks)
+  return checks
+}
 
 /** Throws unless `value` fits a schema of the document. */
 export async function assertFits (document: OpenapiDocument, schema: object, value: unknown, what: string): Promise<void> {
-  const whole = { ...schema, components: document.components }
-  const key = JSON.stringify(whole)
+  const checks = findChecks(document)
+  const key = JSON.stringify(schema)
   compiler ??= openCompiler()
+  const whole = { ...schema, components: document.components }
   const check = checks.get(key) ?? (await compiler).validatorCompiler?.({ schema: whole, method: '', url: '' } as never) as unknown as Check
   checks.set(key, check)
   assert.ok(check(value), `${what} does not fit its schema: ${JSON.stringify(check.errors)} in ${JSON.stringify(value)}`)
