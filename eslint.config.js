@@ -13,7 +13,7 @@ const mayImport = {
   main: ['app', 'config', 'database', 'logger', 'services', 'session-secrets'],
   app: ['config', 'plugins', 'routes'],
   commands: ['config', 'database', 'errors', 'generated', 'services'],
-  plugins: ['errors', 'generated', 'services'],
+  plugins: ['database', 'errors', 'generated', 'services'],
   routes: ['services'],
   services: ['errors', 'generated'],
   database: [],

@@ -3,10 +3,10 @@
  * 401 when we do not know the caller, 404 when they may not even see the thing, 403 when they may not do that.
  */
 import fp from 'fastify-plugin'
-import type { RouteOptions } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import { DomainError, type ErrorCode } from '../errors.js'
 import type { Caller } from '../services/caller.js'
-import type { Database } from '../services/database.js'
+import type { Reader } from '../services/database.js'
 import { findRootPermissions, findSeenResource, requireAllowed, type Resource, rootId, type StandardAction } from '../services/decision.js'
 import { toId } from '../services/ids.js'
 import type { AdministrativePermission } from '../services/roles.js'
@@ -88,13 +88,13 @@ export default fp(async (app) => {
     if (access === 'session') requireSession(caller)
     if (typeof access === 'string') return
     if ('permission' in access) {
-      const held = await findRootPermissions(app.prisma, caller, [access.permission])
+      const held = await findRootPermissions(app.reads.short, caller, [access.permission])
       if (!held.has(access.permission)) throw new DomainError('forbidden')
       return
     }
     const { id } = request.params as { id: string }
-    if ('user' in access) request.targetUser = await guardUser(app.prisma, caller, id, access)
-    else request.resource = await guardResource(app.prisma, caller, id, access)
+    if ('user' in access) request.targetUser = await guardUser(app, caller, id, access)
+    else request.resource = await guardResource(app.reads.short, caller, id, access)
   })
 }, { name: 'access', dependencies: ['session', 'token'] })
 
@@ -105,10 +105,10 @@ function requireSession ({ credential }: Caller): void {
 
 /** Hidden and absent cost the same statements, and end in the same answer. */
 async function guardUser (
-  db: Database, caller: Caller, id: string, { user: needed, isSessionRequired }: Extract<Access, { user: unknown }>
+  { prisma, reads }: Pick<FastifyInstance, 'prisma' | 'reads'>, caller: Caller, id: string, { user: needed, isSessionRequired }: Extract<Access, { user: unknown }>
 ): Promise<User> {
-  const held = await findRootPermissions(db, caller, ['user:view', 'user:edit'])
-  const user = await findUserById(db, toId(id))
+  const held = await findRootPermissions(reads.short, caller, ['user:view', 'user:edit'])
+  const user = await findUserById(prisma, toId(id))
   const isSeen = held.has('user:view') || user?.id === caller.userId
   if (user === null || !isSeen) throw new DomainError('not-found')
   if (isSessionRequired === true) requireSession(caller)
@@ -117,7 +117,7 @@ async function guardUser (
 }
 
 async function guardResource (
-  db: Database, caller: Caller, id: string, { resource: actions, type }: Extract<Access, { resource: unknown }>
+  db: Reader, caller: Caller, id: string, { resource: actions, type }: Extract<Access, { resource: unknown }>
 ): Promise<Resource> {
   const resource = await findSeenResource(db, caller, id === 'root' ? rootId : toId(id))
   if (resource === null || (type !== undefined && resource.type !== type)) throw new DomainError('not-found')

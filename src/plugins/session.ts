@@ -95,7 +95,7 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
   function createStore (): SessionStore {
     return {
       get (secret, done) {
-        findIdentity(app.prisma, secret, lifetimes).then(
+        findIdentity(app.prisma, secret, lifetimes, app.reads.short).then(
           (found) => done(null, found === null ? null : { ...found.data, identity: found.identity } as never), done)
       },
       set (secret, { cookie: _cookie, identity: _identity, ...data }, done) {

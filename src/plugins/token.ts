@@ -16,7 +16,7 @@ export default fp(async (app) => {
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config.access === 'public' || !hasBearer(request)) return
     const [, secret = ''] = /^bearer +([^ ]+) *$/i.exec(String(request.headers.authorization)) ?? []
-    request.bearer = await findTokenIdentity(app.prisma, secret)
+    request.bearer = await findTokenIdentity(app.prisma, secret, app.reads.short)
     // Even beside a good cookie: whoever sends a token means it.
     if (request.bearer === null) throw new InvalidTokenError()
   })

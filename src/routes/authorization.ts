@@ -34,7 +34,7 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }, { description: 'The decisions.' })
       }
     }
-  }, async ({ caller, body: { checks } }) => ({ results: (await checkAll(app.prisma, caller, checks)).map((decision) => ({ decision })) }))
+  }, async ({ caller, body: { checks } }) => ({ results: (await checkAll(app.reads.long, caller, checks)).map((decision) => ({ decision })) }))
 
   app.get('/resources/:id/explain', {
     config: { access: { resource: ['view'] }, errors: ['forbidden'] },

@@ -58,7 +58,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async ({ caller, query: { limit = defaultLimit, cursor, ...filter } }) => {
     const after = decodeCursor(app.cursorKeys, 'resources', cursor)
-    const rows = await listResources(app.prisma, caller, filter, { after, limit: limit + 1 })
+    const rows = await listResources(app.reads.long, caller, filter, { after, limit: limit + 1 })
     return cutPage(rows, limit, ({ id }) => id, (last) => encodeCursor(app.cursorKeys, 'resources', last))
   })
 

@@ -2,7 +2,7 @@
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
-import type { Database } from './database.js'
+import type { Reader } from './database.js'
 import { type Decision, decisionOn, heldByOnEach, heldOnEach } from './decision.js'
 
 export interface Check {
@@ -19,7 +19,7 @@ export interface Check {
  * @throws {DomainError} not-found or forbidden, for the whole batch, where a check is about somebody else and the caller
  *   does not see the resource, or may not share it
  */
-export async function checkAll (db: Database, principal: Principal, checks: readonly Check[]): Promise<Decision[]> {
+export async function checkAll (db: Reader, principal: Principal, checks: readonly Check[]): Promise<Decision[]> {
   const action = Prisma.sql`item.action`
   const caller = Prisma.sql`${principal.userId}::uuid`
   // What each user holds is gathered in one go; the caller's own permissions also say whether they may ask about others.

@@ -5,7 +5,12 @@ import type { Prisma, PrismaClient } from '../generated/prisma/client.js'
 /** Services that write once take either; a test or a caller can so put several into one transaction. */
 export type Database = PrismaClient | Prisma.TransactionClient
 
-/** Transactions that run at once. The pool has ten connections: while writers wait for each other's locks, readers have the rest. */
+/** The part that reads with a statement: a client, a transaction, or a shorter way to the same database. */
+export interface Reader {
+  $queryRaw: <T>(query: TemplateStringsArray | Prisma.Sql, ...values: unknown[]) => Promise<T>
+}
+
+/** Transactions that run at once. The pool has eight connections: while writers wait for each other's locks, readers have the rest. */
 const writers = pLimit(6)
 const mostTries = 4
 const transactionMs = 15_000
@@ -51,7 +56,7 @@ const faultCodes = new Set([
 ])
 
 /** The driver reports these as plain errors without a code. */
-const faultMessages = /timeout exceeded when trying to connect|connection terminated|not queryable|cannot use a pool after calling end|connection error/i
+const faultMessages = /timeout exceeded when trying to connect|connection terminated|not queryable|query read timeout|cannot use a pool after calling end|connection error/i
 
 /** Whether an error means that the database cannot do its work now, rather than that something was wrong with the request. */
 export function isDatabaseFault (error: unknown): boolean {

@@ -5,7 +5,7 @@
 import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
-import type { Database } from './database.js'
+import type { Database, Reader } from './database.js'
 
 type Sql = Prisma.Sql
 
@@ -190,7 +190,7 @@ export const seenResources = (principal: Principal, ids: Sql): Sql => resourcesF
  * Decides about one resource and loads it, in one statement, the same whether it is hidden or absent.
  * @returns null when the user does not see it (404); otherwise what they may do is in `allowedActions`
  */
-export async function findSeenResource (db: Database, principal: Principal, id: string): Promise<Resource | null> {
+export async function findSeenResource (db: Reader, principal: Principal, id: string): Promise<Resource | null> {
   const [resource] = await db.$queryRaw<Resource[]>(seenResources(principal, Prisma.sql`${id}::uuid`))
   return resource ?? null
 }
@@ -229,7 +229,7 @@ export function requireAllowed ({ allowedActions }: Resource, actions: readonly 
 }
 
 /** Which of some permissions on the root a user holds, for what is administered there: users, roles, types. */
-export async function findRootPermissions (db: Database, principal: Principal, permissions: readonly string[]): Promise<Set<string>> {
+export async function findRootPermissions (db: Reader, principal: Principal, permissions: readonly string[]): Promise<Set<string>> {
   const rows = await db.$queryRaw<Array<{ permission: string }>>`
     SELECT wanted.permission FROM unnest(${permissions}::text[]) wanted(permission)
     CROSS JOIN (${heldOn(principal, Prisma.sql`${rootId}::uuid`)}) held

@@ -8,7 +8,7 @@
  */
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
-import type { Database } from './database.js'
+import type { Reader } from './database.js'
 import { actionsOfType, allows, heldFromOnEach, heldOn, isSeen, isUnexpired, permissionsFor, type Resource, resourceColumns, standardActions, subjectsOf } from './decision.js'
 
 type Sql = Prisma.Sql
@@ -33,7 +33,7 @@ const all = (...conditions: Array<Sql | undefined>): Sql => Prisma.join([Prisma.
  * reads names until the page is full.
  * @param page `after`: the last id of the page before; `limit`: how many
  */
-export async function listResources (db: Database, principal: Principal, filter: ResourceFilter, page: { after?: string | undefined, limit: number }): Promise<Resource[]> {
+export async function listResources (db: Reader, principal: Principal, filter: ResourceFilter, page: { after?: string | undefined, limit: number }): Promise<Resource[]> {
   const conditions = conditionsOf(principal, filter, page)
   const { action, unexpired, subjects } = conditions
   const inherited = filter.parentId === undefined ? belowContainers(conditions) : childrenOf(conditions, filter.parentId, principal)

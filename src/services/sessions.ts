@@ -8,7 +8,7 @@ import { DomainError } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
 import { type Author, type Caller, newcomer } from './caller.js'
 import { removeInBatches } from './cleanup.js'
-import { type Database, inTransaction } from './database.js'
+import { type Database, inTransaction, type Reader } from './database.js'
 import { requireRootPermission } from './decision.js'
 import { keepingRights } from './locks.js'
 import { endAllAccess, endSessions } from './ending.js'
@@ -93,12 +93,13 @@ type IdentityRow = User & Omit<Session, 'id' | 'createdAt'> & {
 /**
  * Finds the live session for the id in a cookie together with its user, in one statement; null when there is none.
  * Once a minute, or once a tenth of the idle time where that is shorter, it also moves the session's end on.
+ * @param reader the way of the look-up
  */
 export async function findIdentity (
-  db: Database, secret: string, lifetimes: SessionLifetimes
+  db: Database, secret: string, lifetimes: SessionLifetimes, reader: Reader = db
 ): Promise<{ identity: Identity, data: Record<string, unknown> } | null> {
   const touchAfter = interval(Math.min(minute, lifetimes.sessionIdleMs / 10))
-  const [row] = await db.$queryRaw<IdentityRow[]>`
+  const [row] = await reader.$queryRaw<IdentityRow[]>`
     SELECT ${userColumns}, ${sessionColumns}, s.data,
       s.last_seen_at <= now() - ${touchAfter} AS "isTouchDue"
     FROM sessions s JOIN users u ON u.id = s.user_id

@@ -5,7 +5,7 @@ import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
 import { recordEvents } from './audit.js'
 import type { Caller } from './caller.js'
 import { removeInBatches } from './cleanup.js'
-import { type Database, inTransaction } from './database.js'
+import { type Database, inTransaction, type Reader } from './database.js'
 import { endTokens, tokenEvents } from './ending.js'
 import { checkExpiry } from './expiry.js'
 import { checkPermissions } from './roles.js'
@@ -79,10 +79,11 @@ export async function endToken (db: Database, caller: Caller, id: string): Promi
 /**
  * Finds the user for whom a token stands, in one statement; null when there is none. Once a minute it is noted that the
  * token was used.
+ * @param reader the way of the look-up
  */
-export async function findTokenIdentity (db: Database, secret: string): Promise<TokenIdentity | null> {
+export async function findTokenIdentity (db: Database, secret: string, reader: Reader = db): Promise<TokenIdentity | null> {
   if (!isTokenLike(secret)) return null
-  const [row] = await db.$queryRaw<Array<User & { tokenId: string, permissions: string[] | null, isTouchDue: boolean }>>`
+  const [row] = await reader.$queryRaw<Array<User & { tokenId: string, permissions: string[] | null, isTouchDue: boolean }>>`
     SELECT ${userColumns}, t.id AS "tokenId", t.permissions, coalesce(t.last_used_at <= now() - interval '1 minute', TRUE) AS "isTouchDue"
     FROM access_tokens t JOIN users u ON u.id = t.user_id
     WHERE t.secret_hash = ${hashToken(secret)} AND (t.expires_at IS NULL OR t.expires_at > now()) AND u.is_active`
