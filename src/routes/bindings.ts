@@ -2,10 +2,13 @@
 import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { createBinding, deleteBinding, listBindings } from '../services/bindings.js'
+import type { Caller } from '../services/caller.js'
+import type { Database } from '../services/database.js'
 import type { Resource as ResourceRow } from '../services/decision.js'
+import { dryRun } from '../services/dry-run.js'
 import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
-import { Binding, defaultLimit, Email, Empty, Name, NullableTime, PageQuery, pageOf, reference, ResourceId, SubjectType, Uuid } from './schemas.js'
+import { Binding, defaultLimit, DryRunQuery, DryRunResponse, Email, Empty, Name, NullableTime, PageQuery, pageOf, reference, ResourceId, SubjectType, Uuid } from './schemas.js'
 
 export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/resources/:id/bindings', {
@@ -33,6 +36,7 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
       summary: 'Give a role',
       description: 'To a user, a group or everyone, on this resource and everything below it.',
       params: ResourceId,
+      querystring: DryRunQuery,
       body: Type.Object({
         role: Name,
         subject: Type.Object({
@@ -46,14 +50,19 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         }),
         expiresAt: Type.Optional(Type.Unsafe<string | null>({ ...NullableTime, description: 'From then on the binding grants nothing.' }))
       }, { additionalProperties: false }),
-      response: { 201: { description: 'The binding.', headers: { Location: { type: 'string', description: 'Its path, for DELETE.' } }, content: { 'application/json': { schema: reference(Binding) } } } }
+      response: {
+        201: { description: 'The binding.', headers: { Location: { type: 'string', description: 'Its path, for DELETE.' } }, content: { 'application/json': { schema: reference(Binding) } } },
+        ...DryRunResponse
+      }
     }
-  }, async ({ caller, resource, body: { role, subject, expiresAt } }, reply) => {
+  }, async ({ caller, resource, query, body: { role, subject, expiresAt } }, reply) => {
     const { id } = resource as ResourceRow
-    const create = async () => await createBinding(app.prisma, caller, id, {
+    const create = async (db: Database, by: Caller) => await createBinding(db, by, id, {
       role, subject: { ...subject, id: subject.id?.toLowerCase() }, expiresAt: expiresAt == null ? null : new Date(expiresAt)
     })
-    const binding = await app.limits.nameSubject(caller.userId, { isGuessable: subject.email !== undefined }, create)
+    const limited = async <T>(work: () => Promise<T>) => await app.limits.nameSubject(caller.userId, { isGuessable: subject.email !== undefined }, work)
+    if (query.dryRun === true) return await limited(async () => await dryRun(app.prisma, caller, create))
+    const binding = await limited(async () => await create(app.prisma, caller))
     return await reply.code(201).header('location', `/resources/${id}/bindings/${binding.id}`).send(binding)
   })
 
@@ -63,10 +72,13 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
       tags: ['bindings'],
       summary: 'Take a role back',
       params: Type.Object({ ...ResourceId.properties, bindingId: Type.String({ description: 'The binding\'s id.', examples: Uuid['examples'] }) }),
-      response: { 204: Empty }
+      querystring: DryRunQuery,
+      response: { 204: Empty, ...DryRunResponse }
     }
-  }, async ({ caller, resource, params }, reply) => {
-    await deleteBinding(app.prisma, caller, (resource as ResourceRow).id, toId(params.bindingId))
+  }, async ({ caller, resource, params, query }, reply) => {
+    const remove = async (db: Database, by: Caller) => await deleteBinding(db, by, (resource as ResourceRow).id, toId(params.bindingId))
+    if (query.dryRun === true) return await dryRun(app.prisma, caller, remove)
+    await remove(app.prisma, caller)
     return await reply.code(204).send(null)
   })
 }

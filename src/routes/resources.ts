@@ -1,12 +1,15 @@
 /** Resources: the tree of everything that is protected. */
 import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import type { Caller } from '../services/caller.js'
+import type { Database } from '../services/database.js'
 import type { Resource as ResourceRow } from '../services/decision.js'
+import { dryRun } from '../services/dry-run.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { listResources } from '../services/resource-list.js'
 import { createResource, updateResource } from '../services/resources.js'
 import { deleteResource, moveResource } from '../services/tree.js'
-import { Attributes, defaultLimit, Empty, Name, PageQuery, pageOf, reference, Resource, ResourceId, SearchText, Uuid } from './schemas.js'
+import { Attributes, defaultLimit, DryRun, DryRunQuery, Empty, Name, PageQuery, pageOf, reference, Resource, ResourceId, SearchText, Uuid } from './schemas.js'
 
 const ResourceName = Type.String({ minLength: 1, maxLength: 255, examples: ['Minutes'] })
 const ETag = { ETag: { type: 'string', description: 'For If-Match.' } }
@@ -94,12 +97,19 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
       summary: 'Move a resource under another parent',
       description: 'With all below it. Needs `<type>:create` on the new parent, and that you hold whatever its new place lets others do with it.',
       params: ResourceId,
+      querystring: DryRunQuery,
       body: Type.Object({ parentId: Uuid }, { additionalProperties: false }),
-      response: { 200: withETag('The resource in its new place.') }
+      response: {
+        200: {
+          description: 'The resource in its new place. With `dryRun`: what would change, without an `ETag`.', headers: ETag, content: { 'application/json': { schema: Type.Union([reference(Resource), reference(DryRun)]) } }
+        }
+      }
     }
   }, async (request, reply) => {
     const { id } = request.resource as ResourceRow
-    const resource = await moveResource(app.prisma, request.caller, id, request.body.parentId.toLowerCase())
+    const move = async (db: Database, by: Caller) => await moveResource(db, by, id, request.body.parentId.toLowerCase())
+    if (request.query.dryRun === true) return await dryRun(app.prisma, request.caller, move)
+    const resource = await move(app.prisma, request.caller)
     return await reply.header('etag', etagOf(resource)).send(resource)
   })
 

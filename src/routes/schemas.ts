@@ -162,6 +162,21 @@ export const AuditEvent = Type.Object({
   ip: Type.Union([Type.String(), Type.Null()], { examples: ['192.0.2.7'] })
 }, { $id: 'AuditEvent', description: 'A change, and who made it.' })
 
+/** What a change would change, in place of what it would answer with. */
+export const DryRun = Type.Object({
+  changes: Type.Array(Type.Object({
+    user: Uuid,
+    resource: Uuid,
+    action: Type.String({ examples: ['edit'] }),
+    before: Decision,
+    after: Decision
+  }), {
+    description: 'At most 1,000 decisions, on resources that you see: first what you lose yourself, then what you gain, then those of others in the order of their ids.',
+    examples: [[{ user: '01890a5d-ac96-774b-bcce-b302099a8057', resource: '0192d3c4-5b6a-7c8d-9e0f-102132435465', action: 'edit', before: 'forbid', after: 'allow' }]]
+  }),
+  truncated: Type.Boolean({ description: 'Whether there are more, or may be: a search that takes too long ends before.', examples: [false] })
+}, { $id: 'DryRun', description: 'Which decisions a change would change. Nothing has been changed.' })
+
 export const Problem = Type.Object({
   type: Type.String({ description: 'A URI that ends in the code.' }),
   title: Type.String(),
@@ -175,7 +190,7 @@ export const Problem = Type.Object({
 }, { $id: 'Problem', description: 'RFC 9457 problem details.' })
 
 /** Registered once with the app; routes refer to them by `reference`. */
-export const sharedSchemas = [User, Session, AccessToken, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, AuditEvent, Problem]
+export const sharedSchemas = [User, Session, AccessToken, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, AuditEvent, DryRun, Problem]
 
 /** A reference to a shared schema, so that the OpenAPI document names it once; as a whole response it needs a description. */
 export function reference<T extends TSchema> (schema: T, options: { description?: string } = {}) {
@@ -188,6 +203,19 @@ export const defaultLimit = 20
 export const PageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: defaultLimit, description: 'How many items a page has at most.' })),
   cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'The `nextCursor` of the page before.' }))
+}
+
+/** The query of a change that can be tried first. */
+export const DryRunQuery = Type.Object({
+  dryRun: Type.Optional(Type.Boolean({ description: 'Change nothing, and answer with the decisions that the change would change.', examples: [true] }))
+}, { additionalProperties: false })
+
+/** The answer to a dry run, where the change itself is answered with another status. */
+export const DryRunResponse = { 200: reference(DryRun, { description: 'With `dryRun`: what would change.' }) }
+
+/** The answer to a change or to a dry run of it. */
+export function orDryRun<T extends TSchema> (schema: T, description: string) {
+  return Type.Union([reference(schema), reference(DryRun)], { description: `${description} With \`dryRun\`: what would change.` })
 }
 
 export function pageOf<T extends TSchema> (item: T) {

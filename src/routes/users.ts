@@ -2,9 +2,12 @@
 import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { changePassword } from '../services/authentication.js'
+import type { Caller } from '../services/caller.js'
+import type { Database } from '../services/database.js'
+import { dryRun } from '../services/dry-run.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { createUser, listUsers, updateOneself, updateUser, type User as UserRow } from '../services/users.js'
-import { defaultLimit, Email, Empty, PageQuery, pageOf, Password, reference, User, UserId, UserName } from './schemas.js'
+import { defaultLimit, DryRunQuery, Email, Empty, orDryRun, PageQuery, pageOf, Password, reference, User, UserId, UserName } from './schemas.js'
 
 export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const isOpen = app.config.registration === 'open'
@@ -94,7 +97,11 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       description: 'Deactivating ends every session and token of the user at once.',
       params: UserId,
       body: Type.Object({ name: Type.Optional(UserName), isActive: Type.Optional(Type.Boolean()) }, { additionalProperties: false }),
-      response: { 200: reference(User, { description: 'The account.' }) }
+      querystring: DryRunQuery,
+      response: { 200: orDryRun(User, 'The account.') }
     }
-  }, async ({ caller, targetUser, body }) => await updateUser(app.prisma, caller, (targetUser as UserRow).id, body))
+  }, async ({ caller, targetUser, query, body }) => {
+    const update = async (db: Database, by: Caller) => await updateUser(db, by, (targetUser as UserRow).id, body)
+    return query.dryRun === true ? await dryRun(app.prisma, caller, update) : await update(app.prisma, caller)
+  })
 }

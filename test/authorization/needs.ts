@@ -28,8 +28,18 @@ export type Need =
 /** The ids that a request is about. */
 export interface Subjects { account?: string, target?: string, parent?: string }
 
-/** By route, and for variants of a request by route and title. */
-export const needs: Record<string, Need[]> = {
+/** The changes that can be tried with `?dryRun=true`. */
+const triable = [
+  'PATCH /users/:id, deactivate another', 'POST /resources/:id/move, within the organization',
+  'POST /resources/:id/bindings, on a document', 'DELETE /resources/:id/bindings/:bindingId',
+  'PUT /groups/:id/members/:memberId, a user', 'DELETE /groups/:id/members/:memberId', 'POST /roles', 'PATCH /roles/:name', 'DELETE /roles/:name'
+]
+
+/** A table of routes in which each change that can be tried is followed by its dry run. */
+export const withDryRuns = <T>(table: Record<string, T>, dryRun: (row: T) => T): Record<string, T> => Object.fromEntries(
+  Object.entries(table).flatMap(([route, row]) => triable.includes(route) ? [[route, row], [`${route}, dry run`, dryRun(row)]] : [[route, row]]))
+
+const ofRoutes: Record<string, Need[]> = {
   'GET /': [],
   'GET /healthz': [],
   'GET /readyz': [],
@@ -116,6 +126,9 @@ export const needs: Record<string, Need[]> = {
   'GET /audit-events, of a document': ['signed in', { elseAllowedBy: 'audit:view' }, { sees: 'target' }, { may: ['share'] }],
   'GET /audit-events, in the organization': ['signed in', { elseAllowedBy: 'audit:view' }, { sees: 'target' }, { may: ['share'] }]
 }
+
+/** By route, and for variants of a request by route and title. A dry run needs what the change itself needs. */
+export const needs = withDryRuns(ofRoutes, (row) => row)
 
 /**
  * The status that somebody must get for a valid request.

@@ -2,7 +2,7 @@
 import { v7 as uuidv7 } from 'uuid'
 import { password } from '../helpers/app.js'
 import { rootId } from '../reference/world.js'
-import type { Subjects } from './needs.js'
+import { type Subjects, withDryRuns } from './needs.js'
 import type { Person, World } from './world.js'
 
 /** Who asks, where, and what there is. */
@@ -85,8 +85,16 @@ const onRole = (success: number, body?: unknown): Recipe => ({
   }
 })
 
-/** By route, and for variants by route and title; the names are those of the needs. */
-export const recipes: Record<string, Recipe> = {
+const dryRun = ({ prepare, ...recipe }: Recipe): Recipe => ({
+  ...recipe,
+  success: 200,
+  prepare: async (scene) => {
+    const request = await prepare(scene)
+    return { ...request, url: `${request.url}?dryRun=true` }
+  }
+})
+
+const ofRoutes: Record<string, Recipe> = {
   'GET /': plain('/'),
   'GET /healthz': plain('/healthz'),
   'GET /readyz': plain('/readyz'),
@@ -233,3 +241,6 @@ export const recipes: Record<string, Recipe> = {
   },
   'GET /audit-events, in the organization': { success: 200, prepare: async ({ here }) => ({ url: `/audit-events?resourceId=${here}&subtree=true&limit=1`, subjects: { target: here } }) }
 }
+
+/** By route, and for variants by route and title; the names are those of the needs. */
+export const recipes = withDryRuns(ofRoutes, dryRun)

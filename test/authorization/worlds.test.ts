@@ -18,6 +18,7 @@ import { applied, type Change, refusal, type Wait } from '../reference/changes.j
 import type { User, World } from '../reference/world.js'
 import { absentId, compareAccess, compareChecks, compareExplanation } from './worlds/asking.js'
 import { activeUsers, compareDecisions, compareHeld, compareList, compareRequests, compareRows, expectEqual, expectNoEscalation } from './worlds/compare.js'
+import { compareDryRun, compareDryRunRequest, isDryRunnable } from './worlds/dry-runs.js'
 import { describeChange, describeWorld } from './worlds/describe.js'
 import { inWorld, listIn, lists, pick, type PlannedChange, type PlannedList, walks, worlds } from './worlds/generate.js'
 import { clearWorld, letHoursPass, loadWorld, prepareForWorlds } from './worlds/load.js'
@@ -29,7 +30,7 @@ const { values: options } = parseArgs({
 const runs = Number(options.runs ?? 1_000)
 const seed = Number(options.seed ?? Math.floor(Math.random() * 0x7fffffff))
 /** How a thousand worlds are shared out. */
-const shares = { rest: 830, walks: 150, requests: 20 }
+const shares = { rest: 800, walks: 150, tries: 30, requests: 20 }
 type Kind = keyof typeof shares
 
 const database = await openTestDatabase()
@@ -136,6 +137,20 @@ async function onWalk (world: World, steps: readonly PlannedChange[], plans: rea
   })
 }
 
+async function byTrying (world: World, steps: readonly PlannedChange[], log: string[]): Promise<void> {
+  await rolledBack(async (tx) => {
+    await loadWorld(tx, world)
+    await walk(world, steps, log, {
+      tx,
+      perform: async (world, change) => {
+        if (isDryRunnable(change)) await compareDryRun(tx, world, change)
+        return await performByService(tx, world, change)
+      },
+      look: async (world) => await compareRows(tx, world)
+    })
+  })
+}
+
 const signer = new Signer(secrets)
 
 /** A session, or for who asks by one a token. */
@@ -161,6 +176,7 @@ async function byRequests (world: World, steps: readonly PlannedChange[], log: s
     tx: db,
     look: async (world) => await compareRows(db, world),
     perform: async (world, change) => {
+      if (isDryRunnable(change)) await compareDryRunRequest(request, db, world, change, credentials)
       const outcome = await performByRequest(request, credentials, world, change)
       // Deactivating has ended the sessions and tokens.
       const activated = world.users.find(({ id }) => change.kind === 'activate' && change.userId === id)
@@ -211,6 +227,12 @@ if (wanted('walks')) {
   t.test('so it is after every step of random walks, whose changes are refused for the same reasons, and nobody gains what nobody gave', async (t) => {
     await check(t, 'walks', onWalk)
     t.comment(`changes: ${[...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', ')}`)
+  })
+}
+
+if (wanted('tries')) {
+  t.test('a dry run is refused as the change would be, or tells of every decision on what its caller sees that the change changes, and changes nothing', async (t) => {
+    await check(t, 'tries', async (world, steps, _plans, log) => await byTrying(world, steps, log))
   })
 }
 

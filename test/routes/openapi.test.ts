@@ -20,7 +20,7 @@ t.test('it has the structure of OpenAPI 3.1', async (t) => {
   t.match(document.info, { title: 'Gatehouse', version: /^\d+\.\d+\.\d+/, license: { name: 'MIT', identifier: 'MIT' } })
   t.same(Object.keys(document).filter((key) => !['openapi', 'info', 'servers', 'tags', 'paths', 'components'].includes(key)), [])
   t.ok(Object.keys(document.components).every((key) => ['schemas', 'securitySchemes'].includes(key)))
-  t.same(Object.keys(document.components.schemas).sort(), ['AccessToken', 'AuditEvent', 'Binding', 'Explanation', 'Grant', 'Member', 'Problem', 'Resource', 'ResourceType', 'Role', 'Session', 'User'])
+  t.same(Object.keys(document.components.schemas).sort(), ['AccessToken', 'AuditEvent', 'Binding', 'DryRun', 'Explanation', 'Grant', 'Member', 'Problem', 'Resource', 'ResourceType', 'Role', 'Session', 'User'])
   const tags = new Set(document.tags.map(({ name }) => name))
   for (const { name, path, method, operation } of operations) {
     t.match(path, /^\/[a-zA-Z0-9/{}.-]*$/, name)

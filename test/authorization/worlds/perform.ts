@@ -30,10 +30,15 @@ export const callerIn = (world: World, userId: string): Caller => callerOf(userI
 
 /** Calls the service behind the route, after what the guard asks there. What failed half-way is undone. */
 export async function performByService (tx: Database, world: World, change: Change): Promise<Outcome> {
+  const { refusal, made } = await orRefusal(tx, async () => await callService(tx, world, change) as { id?: string } | undefined)
+  return { refusal, id: made?.id }
+}
+
+/** What a piece of work gives, or the code of the error by which it is refused; then nothing of it is left. */
+export async function orRefusal<T> (tx: Database, work: () => Promise<T>): Promise<{ refusal: string | null, made?: T }> {
   await tx.$executeRaw`SAVEPOINT change`
   try {
-    const made = await callService(tx, world, change) as { id?: string } | undefined
-    return { refusal: null, id: made?.id }
+    return { refusal: null, made: await work() }
   } catch (error) {
     if (!(error instanceof DomainError)) throw error
     await tx.$executeRaw`ROLLBACK TO SAVEPOINT change`
@@ -41,8 +46,7 @@ export async function performByService (tx: Database, world: World, change: Chan
   }
 }
 
-async function callService (tx: Database, world: World, change: Change): Promise<unknown> {
-  const by = callerIn(world, change.by)
+export async function callService (tx: Database, world: World, change: Change, by = callerIn(world, change.by)): Promise<unknown> {
   switch (change.kind) {
     case 'bind': {
       await guard(tx, by, change.resourceId, ['share'])
@@ -104,9 +108,14 @@ export type Request = (method: string, url: string, options?: RequestOptions) =>
 
 /** Sends the request of the contract. */
 export async function performByRequest (request: Request, credentials: Credentials, world: World, change: Change): Promise<Outcome> {
-  const [method, url, body] = requestFor(world, change)
-  const response = await request(method, url, { ...credentials.get(change.by), body })
+  const response = await requestChange(request, credentials, world, change)
   return { refusal: response.status < 400 ? null : response.body.code, id: response.body?.id }
+}
+
+/** @param query to append to the path */
+export async function requestChange (request: Request, credentials: Credentials, world: World, change: Change, query = ''): Promise<Response> {
+  const [method, url, body] = requestFor(world, change)
+  return await request(method, `${url}${query}`, { ...credentials.get(change.by), body })
 }
 
 function requestFor (world: World, change: Change): [method: string, url: string, body?: object] {

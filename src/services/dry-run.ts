@@ -1,0 +1,64 @@
+/** Dry runs: what a change would change about decisions, told without making it. */
+import { randomUUID } from 'node:crypto'
+import type { Prisma } from '../generated/prisma/client.js'
+import { findAffected } from './affected.js'
+import type { Caller } from './caller.js'
+import type { Database } from './database.js'
+import { type Difference, type Effort, findDifferences, findReached } from './differences.js'
+import { changingTree } from './locks.js'
+
+type Transaction = Prisma.TransactionClient
+
+export interface DryRun {
+  /** Of the caller what they lose and then what they gain, then of the others in the order of their ids; at most a thousand. */
+  changes: Difference[]
+  /** Whether there are more, or may be: a search that was too long has ended before. */
+  truncated: boolean
+}
+
+const mostChanges = 1_000
+const usualEffort: Effort = { reached: 2_000, subtrees: 20_000, things: 10_000 }
+
+/**
+ * Makes a change, takes it back, and tells which decisions about things that the caller sees it has changed meanwhile. What
+ * they see is what they see without the change: who only tries learns of nothing that is hidden.
+ * @param change to be made in the transaction that it is given, by the caller that it is given
+ * @throws {DomainError} whatever the change throws
+ */
+export async function dryRun (
+  db: Database, caller: Caller, change: (tx: Transaction, by: Caller) => Promise<unknown>, effort: Partial<Effort> = {}
+): Promise<DryRun> {
+  const within = { ...usualEffort, ...effort }
+  // Nothing that decisions are made of changes until all of it has been compared. Each change takes the same locks, or fewer.
+  return await changingTree(db, async (tx) => {
+    await tx.$executeRaw`SAVEPOINT before_dry_run`
+    const requestId = randomUUID()
+    await change(tx, { ...caller, requestId })
+    const affected = await findAffected(tx, requestId)
+    const own = affected && await findReached(tx, caller, affected, 'own', within)
+    const others = affected && await findReached(tx, caller, affected, 'others', within)
+    await tx.$executeRaw`ROLLBACK TO SAVEPOINT before_dry_run`
+    if (affected === null || own === null || others === null) return { changes: [], truncated: false }
+
+    const changes: Difference[] = []
+    let isCut = own.isCut || others.isCut
+    for (const { items } of [own, others]) {
+      if (items.length === 0 || changes.length > mostChanges) continue
+      const found = await findDifferences(tx, caller, affected, items, mostChanges - changes.length, within)
+      changes.push(...found.items)
+      isCut ||= found.isCut
+    }
+    return { changes: changes.slice(0, mostChanges).sort(inOrderFor(caller)), truncated: isCut || changes.length > mostChanges }
+  })
+}
+
+const levels = ['hide', 'forbid', 'allow']
+
+/** Nobody gains by a change of their own that takes something from them: what they give they hold already. So none of the losses was cut for a gain. */
+function inOrderFor ({ userId }: Caller): (one: Difference, other: Difference) => number {
+  const keyOf = ({ user, resource, action, before, after }: Difference) => {
+    const place = user !== userId ? 'others' : levels.indexOf(after) < levels.indexOf(before) ? 'lost' : 'gained'
+    return `${['lost', 'gained', 'others'].indexOf(place)} ${user} ${resource} ${action}`
+  }
+  return (one, other) => keyOf(one) < keyOf(other) ? -1 : 1
+}
