@@ -54,7 +54,13 @@ export async function applyMigrations (url: string, { directory, log }: Migratio
     refuseOldServer(server.version)
     // Mostly there is nothing to do, and then nobody has to wait for anybody.
     const { pending, unfinished, warnings } = compare(migrations, server.hasTable ? await readRows(client) : [])
-    if (pending.length > 0 || unfinished.length > 0) return await applyUnderLock(client, migrations, log)
+    if (pending.length > 0 || unfinished.length > 0) {
+      // The lock and the settings belong to a connection. A pooler gives each transaction another one, and would keep the lock.
+      if (new URL(url).searchParams.get('pgbouncer') === 'true') {
+        throw new Error('the database lacks migrations, which cannot be applied through a pooler: start once with a DATABASE_URL that leads to PostgreSQL itself')
+      }
+      return await applyUnderLock(client, migrations, log)
+    }
     warnings.forEach(log)
     return []
   }

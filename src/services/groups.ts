@@ -23,15 +23,16 @@ export async function listMembers (
 ): Promise<Array<Member & { key: string }>> {
   const isSeen = allows(Prisma.sql`held.permissions`, Prisma.sql`'group'`, Prisma.sql`'view'`)
   const rest = after === undefined ? Prisma.sql`TRUE` : Prisma.sql`m.id > ${after}::uuid`
+  // Names are looked up one by one: a join would be planned for as many rows as a limit that is not known might let through.
   return await db.$queryRaw<Array<Member & { key: string }>>`
     WITH page AS MATERIALIZED (
       SELECT m.id, m.user_id, m.member_group_id FROM group_members m WHERE m.group_id = ${groupId}::uuid AND ${rest} ORDER BY m.id LIMIT ${limit}),
     held AS MATERIALIZED (${heldOnEach(principal, Prisma.sql`ARRAY(SELECT member_group_id FROM page WHERE member_group_id IS NOT NULL)`)})
     SELECT m.id AS key, CASE WHEN m.user_id IS NULL THEN 'group' ELSE 'user' END AS type,
-      CASE WHEN m.user_id IS NOT NULL THEN u.id WHEN ${isSeen} THEN g.id END AS id,
-      CASE WHEN m.user_id IS NOT NULL THEN u.name WHEN ${isSeen} THEN g.name END AS name
-    FROM page m LEFT JOIN users u ON u.id = m.user_id LEFT JOIN resources g ON g.id = m.member_group_id
-    LEFT JOIN held ON held.resource_id = m.member_group_id ORDER BY m.id`
+      CASE WHEN m.user_id IS NOT NULL THEN m.user_id WHEN ${isSeen} THEN m.member_group_id END AS id,
+      CASE WHEN m.user_id IS NOT NULL THEN (SELECT u.name FROM users u WHERE u.id = m.user_id)
+        WHEN ${isSeen} THEN (SELECT g.name FROM resources g WHERE g.id = m.member_group_id) END AS name
+    FROM page m LEFT JOIN held ON held.resource_id = m.member_group_id ORDER BY m.id`
 }
 
 /**

@@ -55,6 +55,15 @@ t.test('five processes at once on an empty database apply the migrations once', 
   }
 })
 
+t.test('through a pooler nothing is migrated, and what is up to date needs no more', async (t) => {
+  const url = await createDatabase()
+  const directory = writeMigrations(makeFolder(t), { '1_first': 'CREATE TABLE first (id int)' })
+  const pooled = `${url}?pgbouncer=true`
+  await t.rejects(migrate(pooled, directory), { message: /^the database lacks migrations, which cannot be applied through a pooler/ })
+  await migrate(url, directory)
+  t.same((await migrate(pooled, directory)).applied, [])
+})
+
 t.test('the table of records is the one that Prisma makes', async (t) => {
   const url = await createDatabase()
   await migrate(url, writeMigrations(makeFolder(t), { '1_first': 'SELECT 1' }))

@@ -5,15 +5,19 @@ export interface Statement {
   sql: string
   /** Under which it is prepared on its connection; undefined or empty when it is not. */
   name: string | undefined
+  /** Of its parameters, as the driver gets them. */
+  values: unknown[]
 }
+
+interface Query { text: string, name?: string, values?: unknown[] }
 
 const listeners = new Set<(database: string | undefined, statement: Statement) => void>()
 const send = pg.Client.prototype.query as (...parameters: unknown[]) => unknown
 
 pg.Client.prototype.query = function (this: pg.Client, ...parameters: unknown[]) {
   const [first] = parameters
-  const { text, name } = typeof first === 'string' ? { text: first, name: undefined } : first as { text: string, name?: string }
-  for (const listener of listeners) listener(this.database, { sql: text, name })
+  const { text, name, values } = typeof first === 'string' ? { text: first } as Query : first as Query
+  for (const listener of listeners) listener(this.database, { sql: text, name, values: values ?? [parameters[1]].flat() })
   return send.apply(this, parameters)
 } as never
 
