@@ -52,14 +52,14 @@ async function buffersOf<T extends unknown[] | object | null> (work: () => Promi
   return { buffers, result: result as T }
 }
 
-t.test('a decision touches at most 30 buffers, whoever asks and however it ends', async (t) => {
+t.test('a decision touches at most 30 buffers, whoever asks and however it ends, and two more where the ids of two hundred groups fill two pages', async (t) => {
   for (const [name, number, isSeen] of [
     ['sparse', 1500, true], ['sparse', 1501, false], ['dense', 1, true], ['direct', 6, true], ['direct', 7, false],
     ['many groups', (150 * 5 + 1) * 29, true], ['many groups', 2, false], ['large group', 2, false], ['nobody', 1, false]
   ] as const) {
     const { buffers, result } = await buffersOf(async () => await findSeenResource(db, as(name), idOf('document', number)))
     t.equal(result !== null, isSeen, `${name}: ${isSeen ? 'seen' : 'hidden'}`)
-    t.ok(buffers > 0 && buffers <= 30, `${buffers} buffers`)
+    t.ok(buffers > 0 && buffers <= (name === 'many groups' ? 32 : 30), `${buffers} buffers`)
   }
   const { buffers } = await buffersOf(async () => await findSeenResource(db, as('dense'), idOf('document', documents + 1)))
   t.ok(buffers <= 30, `absent: ${buffers} buffers`)
