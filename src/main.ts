@@ -4,7 +4,7 @@ import { buildApp } from './app.js'
 import { readConfig } from './config.js'
 import { applyMigrations } from './database/migrate.js'
 import { openDatabase } from './database/open.js'
-import { loggerOptions } from './logger.js'
+import { loggerOptions, openOutput } from './logger.js'
 import { loadPasswordRules } from './services/password-rules.js'
 import { loadSessionSecrets } from './session-secrets.js'
 
@@ -60,7 +60,8 @@ async function start (): Promise<void> {
   // Another process may hold the migrations' lock for long. To cut them off leaves nothing half done.
   await Promise.race([applyMigrations(database.url, { log: say }), toldToStop])
   const secrets = config.sessionSecrets ?? await loadSessionSecrets(config.dataDir)
-  const app = await buildApp({ config, databaseUrl: database.url, secrets, logger: loggerOptions(config.logLevel) })
+  const logger = process.stdout.isTTY ? loggerOptions(config.logLevel) : { ...loggerOptions(config.logLevel) as object, stream: openOutput() }
+  const app = await buildApp({ config, databaseUrl: database.url, secrets, logger })
   if (isToldToStop) return
   await app.listen({ host: config.host, port: config.port, listenTextResolver: () => 'accepting connections' })
   stops.push(async () => {
