@@ -34,7 +34,7 @@ async function oneWindow ({ url, pid }, streams, seconds, postmaster) {
   const spent = () => [processorTimeOf(pid), processorTimeOfChildren(postmaster)]
   const before = spent()
   const window = await runWindow(url, streams, seconds)
-  const [ofServer, ofDatabase] = spent().map((after, index) => after === undefined ? undefined : (after - before[index]) * 1_000 / window.count)
+  const [ofServer, ofDatabase] = spent().map((after, index) => after === undefined || window.count === 0 ? undefined : (after - before[index]) * 1_000 / window.count)
   return { ...window, perSecond: window.count / window.seconds, ofServer, ofDatabase }
 }
 
