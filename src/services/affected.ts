@@ -53,7 +53,10 @@ const ofMember = ({ resourceId: groupId, targetId: memberId }: Event): Affected 
 const ofUser = ({ targetId: userId }: Event): Affected => {
   const isPart = (user: Sql) => Prisma.sql`${binding}.subject_id IN (${subjectsAround(user)})`
   const user = Prisma.sql`${userId}::uuid`
-  return { areas: areasOf(user, Prisma.sql`${binding}.resource_id`, isPart(user)), isPart }
+  // Each of the two has an index of its own.
+  const areas = [Prisma.sql`${binding}.is_on_container`, Prisma.sql`NOT ${binding}.is_on_container`]
+    .map((which) => areasOf(user, Prisma.sql`${binding}.resource_id`, Prisma.sql`${which} AND ${isPart(user)}`))
+  return { areas: Prisma.join(areas, ' UNION ALL '), isPart }
 }
 
 const ofRole = ({ targetId: role, before, after }: Event): Affected[] => {

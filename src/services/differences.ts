@@ -75,7 +75,11 @@ export async function findDifferences (
   tx: Database, caller: Principal, { isPart }: Affected, reached: readonly Reached[], most: number, effort: Effort
 ): Promise<Found<Difference>> {
   const given = reached.map(({ userId, placeId, after }, index) => ({ number: index, user_id: userId, place_id: placeId, after }))
-  const [binding, type, action] = [Prisma.sql`b`, Prisma.sql`t.name`, Prisma.sql`action`]
+  const [type, action] = [Prisma.sql`t.name`, Prisma.sql`action`]
+  // Each of the two has an index of its own.
+  const bound = (which: Sql) => Prisma.sql`
+    SELECT b.resource_id, b.role FROM role_bindings b
+    WHERE ${which} AND b.subject_id = ANY (${subjectsOf(Prisma.sql`${caller.userId}::uuid`)}::uuid[]) AND ${isUnexpired(Prisma.sql`b`)}`
   const heldDiffers = Prisma.sql`(${allows(Prisma.sql`held.permissions`, type, action)}) <> (${allows(Prisma.sql`given.after`, type, action)})`
   const distance = Prisma.sql`(SELECT c.distance FROM resource_closure c WHERE c.ancestor_id = pair.place_id AND c.descendant_id = r.id)`
   const decided = (held: Sql) => decisionOn(Prisma.sql`(${held} || coalesce(below.permissions, '{}'))`, action)
@@ -89,8 +93,8 @@ export async function findDifferences (
       WHERE held.permissions <> given.after AND differing.types IS NOT NULL),
     -- Where the caller sees things, and of which types.
     sight AS MATERIALIZED (
-      SELECT DISTINCT b.resource_id AS place_id, p.type FROM role_bindings b JOIN ${permissionsFor(caller)} p ON p.role = b.role
-      WHERE b.subject_id = ANY (${subjectsOf(Prisma.sql`${caller.userId}::uuid`)}::uuid[]) AND ${isUnexpired(binding)} AND p.action IN ('view', '*')),
+      SELECT DISTINCT b.resource_id AS place_id, p.type FROM (${bound(Prisma.sql`b.is_on_container`)} UNION ALL ${bound(Prisma.sql`NOT b.is_on_container`)}) b
+      JOIN ${permissionsFor(caller)} p ON p.role = b.role WHERE p.action IN ('view', '*')),
     place AS MATERIALIZED (SELECT DISTINCT place_id FROM pair),
     -- The subtrees below the places in which the caller sees things: whole ones, or those that begin further down.
     subtree AS MATERIALIZED (
