@@ -8,7 +8,7 @@ import { type Affected, subjectsAround } from './affected.js'
 import type { Principal } from './caller.js'
 import type { Database } from './database.js'
 import {
-  actionsOfType, allows, type Decision, decisionOn, everyoneId, grantsOn, heldBy, isUnexpired, permissionsFor, subjectsOf
+  actionsOfType, allows, type Decision, decisionOn, everyoneId, gives, grantsOn, heldBy, isUnexpired, permissionsFor, subjectsOf
 } from './decision.js'
 
 type Sql = Prisma.Sql
@@ -104,9 +104,9 @@ export async function findDifferences (
       FROM sight JOIN resource_closure c ON c.descendant_id = sight.place_id AND c.distance > 0 JOIN place ON place.place_id = c.ancestor_id JOIN resource_types t ON sight.type IN (t.name, '*')),
     -- None inside another.
     apart AS MATERIALIZED (
-      SELECT subtree.* FROM subtree WHERE NOT EXISTS (
-        SELECT FROM resource_closure c JOIN subtree around_ ON around_.top_id = c.ancestor_id
-        WHERE c.descendant_id = subtree.top_id AND c.distance > 0 AND around_.place_id = subtree.place_id AND around_.type = subtree.type)),
+      SELECT subtree.* FROM subtree WHERE subtree.top_id = subtree.place_id OR NOT EXISTS (
+        SELECT FROM ${grantsOn(Prisma.sql`${caller.userId}::uuid`, Prisma.sql`subtree.top_id`, undefined, permissionsFor(caller))}
+          AND closure_.distance > 0 AND ${gives(Prisma.sql`permission_`, Prisma.sql`subtree.type`, Prisma.sql`'view'`)})),
     walk AS MATERIALIZED (
       SELECT pair.number, apart.top_id, apart.type FROM pair JOIN apart ON apart.place_id = pair.place_id AND apart.type = ANY (pair.types) LIMIT ${effort.subtrees + 1}),
     thing AS MATERIALIZED (
