@@ -15,17 +15,22 @@ export async function endAllAccess (tx: Database, by: Caller | Author, userId: s
 }
 
 /**
- * Ends sessions, in one statement. The rows of those that have expired already go too, without an event: nobody ends them.
+ * Ends live sessions, in one statement. Those that have expired have ended by themselves, as `removeExpiredSessions` tells.
  * @param which a condition on the table of sessions
  * @param also what happens with it
- * @returns how many events there were: one for each session that was alive, and the others
+ * @returns how many events there were: one for each session, and the others
  */
 export async function endSessions (db: Database, by: Caller | Author, which: Prisma.Sql, ...also: Happening[]): Promise<number> {
-  const ended = Prisma.sql`
-    (SELECT 'session.ended', NULL::uuid, 'session', id::text,
-      jsonb_build_object('userId', user_id, 'createdAt', ${jsonTime(Prisma.sql`created_at`)}, 'ip', ip, 'userAgent', user_agent), NULL::jsonb, NULL::uuid
-    FROM ended WHERE expires_at > now() ORDER BY id)`
-  return await recordEvents(db, by, Prisma.join([ended, ...also.map(asRow)], ' UNION ALL '), Prisma.sql`ended AS (DELETE FROM sessions WHERE ${which} RETURNING *)`)
+  const events = Prisma.join([sessionsEnded(Prisma.sql`ended`), ...also.map(asRow)], ' UNION ALL ')
+  return await recordEvents(db, by, events, Prisma.sql`ended AS (DELETE FROM sessions WHERE (${which}) AND expires_at > now() RETURNING *)`)
+}
+
+/** An event for each of some rows of the table of sessions. */
+export function sessionsEnded (rows: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`
+    (SELECT 'session.ended', NULL::uuid, 'session', s.id::text, jsonb_build_object('userId', s.user_id, 'createdAt', ${jsonTime(Prisma.sql`s.created_at`)},
+      'expiresAt', ${jsonTime(Prisma.sql`s.expires_at`)}, 'ip', s.ip, 'userAgent', s.user_agent), NULL::jsonb, NULL::uuid
+    FROM ${rows} s ORDER BY s.id)`
 }
 
 /**

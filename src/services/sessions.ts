@@ -6,12 +6,13 @@ import { createHash } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
-import { type Author, type Caller, newcomer } from './caller.js'
+import { recordEvents } from './audit.js'
+import { type Author, type Caller, newcomer, system } from './caller.js'
 import { removeInBatches } from './cleanup.js'
 import { type Database, inTransaction, type Reader } from './database.js'
 import { requireRootPermission } from './decision.js'
 import { keepingRights } from './locks.js'
-import { endAllAccess, endSessions } from './ending.js'
+import { endAllAccess, endSessions, sessionsEnded } from './ending.js'
 import { lookupEmail, type User, userColumns } from './users.js'
 
 /** A session as the API shows it; `expiresAt` is when it ends unless it is used before. */
@@ -75,8 +76,8 @@ export async function startSession (
     const by = newcomer(input.userId, { requestId: input.requestId ?? null, ip }, { type: 'session', id })
     const replaced = input.endsSecret === undefined ? null : hashSessionSecret(input.endsSecret)
     await endSessions(tx, by, Prisma.sql`secret_hash = ${replaced}::bytea OR id IN (
-      SELECT id FROM sessions WHERE user_id = ${input.userId}::uuid AND id <> ${id}::uuid AND secret_hash IS DISTINCT FROM ${replaced}::bytea
-      ORDER BY (expires_at > now()) DESC, last_seen_at DESC, id DESC OFFSET ${settings.sessionMaxPerUser - 1})`, {
+      SELECT id FROM sessions WHERE user_id = ${input.userId}::uuid AND id <> ${id}::uuid AND secret_hash IS DISTINCT FROM ${replaced}::bytea AND expires_at > now()
+      ORDER BY last_seen_at DESC, id DESC OFFSET ${settings.sessionMaxPerUser - 1})`, {
       type: 'login.succeeded', target: { type: 'user', id: input.userId }, after: { sessionId: id, createdAt, expiresAt, ip, userAgent }
     })
     return session
@@ -168,9 +169,9 @@ export async function isSignedInFrom (db: Database, email: string, ip: string): 
   return rows.length > 0
 }
 
-/** Removes sessions that have ended by themselves. @returns how many */
+/** Removes sessions that have ended by themselves, each with its event. @returns how many */
 export async function removeExpiredSessions (db: PrismaClient, batchSize = 500): Promise<number> {
-  return await removeInBatches(db, batchSize, async (tx) => await tx.$executeRaw`
+  return await removeInBatches(db, batchSize, async (tx) => await recordEvents(tx, system, sessionsEnded(Prisma.sql`ended`), Prisma.sql`ended AS (
     DELETE FROM sessions WHERE id IN (
-      SELECT id FROM sessions WHERE expires_at <= now() ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)`)
+      SELECT id FROM sessions WHERE expires_at <= now() ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED) RETURNING *)`))
 }

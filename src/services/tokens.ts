@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
 import { recordEvents } from './audit.js'
-import type { Caller } from './caller.js'
+import { type Caller, system } from './caller.js'
 import { removeInBatches } from './cleanup.js'
 import { type Database, inTransaction, type Reader } from './database.js'
 import { endTokens, tokenEvents } from './ending.js'
@@ -98,9 +98,8 @@ export async function findTokenIdentity (db: Database, secret: string, reader: R
   return { user, token: { id, permissions } }
 }
 
-/** Removes tokens that expired a month ago; until then their owner sees why something stopped. @returns how many */
+/** Removes tokens that expired a month ago, each with its event; until then their owner sees why something stopped. @returns how many */
 export async function removeExpiredTokens (db: PrismaClient, batchSize = 500): Promise<number> {
-  return await removeInBatches(db, batchSize, async (tx) => await tx.$executeRaw`
-    DELETE FROM access_tokens WHERE id IN (
-      SELECT id FROM access_tokens WHERE expires_at <= now() - interval '30 days' ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)`)
+  return await removeInBatches(db, batchSize, async (tx) => await endTokens(tx, system, Prisma.sql`id IN (
+    SELECT id FROM access_tokens WHERE expires_at <= now() - interval '30 days' ORDER BY expires_at LIMIT ${batchSize} FOR UPDATE SKIP LOCKED)`))
 }

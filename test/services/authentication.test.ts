@@ -208,7 +208,7 @@ t.test('resetting the password', async (t) => {
     await tryLogIn(person.email, anotherPassword)
     t.same(await query("SELECT type, target_type, target_id, actor_id, before, after FROM audit_events WHERE actor_type = 'operator' ORDER BY id"), [
       { type: 'password.changed', target_type: 'user', target_id: person.id, actor_id: null, before: null, after: null },
-      { type: 'session.ended', target_type: 'session', target_id: session.id, actor_id: null, before: { userId: person.id, createdAt: session.createdAt.toISOString(), ip: '192.0.2.7', userAgent: null }, after: null },
+      { type: 'session.ended', target_type: 'session', target_id: session.id, actor_id: null, before: { userId: person.id, createdAt: session.createdAt.toISOString(), expiresAt: session.expiresAt.toISOString(), ip: '192.0.2.7', userAgent: null }, after: null },
       { type: 'token.ended', target_type: 'token', target_id: id, actor_id: null, before: { userId: person.id, name: 'script', permissions: null, expiresAt: null }, after: null }
     ])
   })

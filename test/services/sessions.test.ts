@@ -210,10 +210,13 @@ t.test('cleaning up', async (t) => {
     let removed = 0
     const statements = await countStatements(async () => { removed = await removeExpiredSessions(db, 10) }, database)
     t.equal(removed, 25)
-    t.equal(statements.filter(isWrite).length, 3)
+    t.equal(statements.filter((sql) => sql.includes('DELETE FROM sessions')).length, 3)
     t.equal(await remaining(), 0)
     t.equal(await isAlive(secret), true)
     t.equal(await removeExpiredSessions(db), 0)
+    const events = await query("SELECT actor_type, actor_id, target_type, target_id, before FROM audit_events WHERE type = 'session.ended' AND actor_type = 'system' AND before ->> 'ip' = '::1'")
+    t.equal(new Set(events.map(({ target_id: id }) => id)).size, 25, 'each end has its event')
+    t.match(events[0], { actor_type: 'system', actor_id: null, target_type: 'session', before: { expiresAt: String, userAgent: null } })
   })
 
   t.test('is done by one instance at a time', async (t) => {

@@ -93,6 +93,7 @@ t.test('it ends when it expires, and is shown for another month', async (t) => {
   await query("UPDATE access_tokens SET expires_at = now() - interval '30 days' WHERE id = $1", [id])
   t.equal(await removeExpiredTokens(db), 1)
   t.same(await listTokens(db, caller.userId, { limit: 10 }), [])
+  t.match(await query("SELECT actor_type, before FROM audit_events WHERE type = 'token.ended' AND target_id = $1", [id]), [{ actor_type: 'system', before: { userId: caller.userId, name: 'one', expiresAt: String } }])
 })
 
 t.test('that it was used is written once a minute at most, by one of many', async (t) => {
