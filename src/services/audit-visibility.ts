@@ -3,7 +3,7 @@ import { Prisma } from '../generated/prisma/client.js'
 import type { AuditEvent } from './audit-log.js'
 import type { Principal } from './caller.js'
 import type { Database } from './database.js'
-import { allows, heldOn, isSeen, rootId } from './decision.js'
+import { allows, heldOn, heldOnEach, isSeen, rootId } from './decision.js'
 
 type Told = Record<string, unknown>
 interface GroupOrOther { type: string, id: string }
@@ -47,11 +47,10 @@ function redact (type: string, told: Told, shown: (id: string | null) => string 
  * then, whoever sees things of its type there is still told of it, or the log would not say what is gone.
  */
 async function findSeen (db: Database, reader: Principal, placeId: string, ids: string[]): Promise<Set<string>> {
-  const held = (id: Prisma.Sql) => heldOn(reader, id)
   const rows = await db.$queryRaw<Array<{ id: string }>>`
-    SELECT r.id FROM resources r CROSS JOIN LATERAL (${held(Prisma.sql`r.id`)}) held WHERE r.id = ANY (${ids}::uuid[]) AND ${isSeen}
+    SELECT r.id FROM resources r JOIN (${heldOnEach(reader, Prisma.sql`${ids}::uuid[]`)}) held ON held.resource_id = r.id WHERE ${isSeen}
     UNION ALL
-    SELECT gone.resource_id FROM audit_events gone CROSS JOIN (${held(Prisma.sql`${placeId}::uuid`)}) held
+    SELECT gone.resource_id FROM audit_events gone CROSS JOIN (${heldOn(reader, Prisma.sql`${placeId}::uuid`)}) held
     WHERE gone.resource_id = ANY (${ids}::uuid[]) AND gone.type = 'resource.deleted'
       AND ${allows(Prisma.sql`held.permissions`, Prisma.sql`(gone.before ->> 'type')`, Prisma.sql`'view'`)}
       AND (${placeId}::uuid = ${rootId}::uuid OR EXISTS (
