@@ -125,6 +125,8 @@ t.test('nothing in the log can be changed or removed, nor made up with another t
   }
   await t.rejects(query("UPDATE audit_events SET actor_type = 'system'"), refused)
   await t.rejects(query('UPDATE audit_event_places SET place_id = event_id'), refused)
+  await t.rejects(query("INSERT INTO audit_events SELECT * FROM audit_events LIMIT 1 ON CONFLICT (id) DO UPDATE SET actor_type = 'system'"), refused)
+  await t.rejects(query('WITH gone AS (DELETE FROM audit_events RETURNING *) SELECT count(*) FROM gone'), refused)
   await t.rejects(query("INSERT INTO audit_events (at, type, actor_type, target_type) VALUES ('2001-01-01', 'user.created', 'operator', 'user')"), { code: '23514' })
   await query('DELETE FROM users')
   t.ok((await query('SELECT 1 FROM audit_events')).length > 1_000, 'it outlives those of whom it tells')
