@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { root, setUp } from './setup.js'
 
-/** In this order; the first one lists the configuration, and its first block signs in. */
-const pages = ['README.md', join('docs', 'model.md')]
+/** In this order, the pages of a list in one shell; the very first lists the configuration, and its first block signs in. */
+const pages = [['README.md'], ['model.md', 'asking.md', 'audit.md'].map((page) => join('docs', page))]
 
 /** Installing included. */
 const startMs = 600_000
@@ -57,7 +57,7 @@ try {
 /** One newcomer: start, walk, stop, and a second start that still knows the account. */
 async function walk (title, settings) {
   const port = await findFreePort()
-  const texts = await Promise.all(pages.map(async (page) => await readFile(join(clone, page), 'utf8')))
+  const texts = await Promise.all(pages.map(async (list) => (await Promise.all(list.map(async (page) => await readFile(join(clone, page), 'utf8')))).join('\n')))
   // Nothing of the caller's configuration, which the README lists.
   const foreign = new Set([...texts[0].matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name))
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.has(name)))
@@ -68,8 +68,8 @@ async function walk (title, settings) {
   const first = await start({ ...env, PORT: String(port) })
   for (const [index, text] of texts.entries()) {
     const count = await runBlocks(blocksOf(text), env)
-    if (count === 0) throw new Error(`${pages[index]} has no examples`)
-    say(`${title}: ${count} commands of ${pages[index]} answered as it says`)
+    if (count === 0) throw new Error(`${pages[index].join(', ')} has no examples`)
+    say(`${title}: ${count} commands of ${pages[index].join(', ')} answered as it says`)
   }
   await stop(first)
   say(`${title}: Ctrl-C ended with status 0`)
