@@ -82,9 +82,9 @@ export async function deleteResource (db: Database, caller: Caller, id: string, 
     await keepingOwners(tx, ownedThrough(below(id)), async () => {
       // With all that goes along: bindings on it and of it, members in it and of it.
       await recordEvents(tx, caller, Prisma.join([
-        memberEvents('member.removed', Prisma.sql`(SELECT * FROM group_members WHERE ${isBelow(Prisma.sql`group_id`)} OR ${isBelow(Prisma.sql`member_group_id`)})`),
-        bindingEvents('binding.deleted', Prisma.sql`(SELECT * FROM role_bindings WHERE ${isBelow(Prisma.sql`resource_id`)} OR ${isBelow(Prisma.sql`group_id`)})`),
-        resourceEvents('resource.deleted', Prisma.sql`(SELECT * FROM resources WHERE ${isBelow(Prisma.sql`id`)})`)
+        memberEvents('member.removed', Prisma.sql`(SELECT * FROM group_members WHERE ${isBelow(Prisma.sql`group_id`)} OR ${isBelow(Prisma.sql`member_group_id`)} ORDER BY id)`),
+        bindingEvents('binding.deleted', Prisma.sql`(SELECT * FROM role_bindings WHERE ${isBelow(Prisma.sql`resource_id`)} OR ${isBelow(Prisma.sql`group_id`)} ORDER BY id)`),
+        resourceEvents('resource.deleted', Prisma.sql`(SELECT * FROM resources WHERE ${isBelow(Prisma.sql`id`)} ORDER BY id)`)
       ], ' UNION ALL '))
       await tx.$executeRaw`DELETE FROM resources WHERE ${isBelow(Prisma.sql`id`)}`
     })
