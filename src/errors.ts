@@ -51,6 +51,23 @@ export class DomainError extends Error {
   }
 }
 
+/** What a decision failed about. */
+export interface Denial {
+  /** The resource whose decision failed: the root for what is administered there. */
+  resourceId: string
+  /** What was to be done with it; for what is administered on the root, and for what was to be made in it, the permission. */
+  action: string
+  /** The permission by which it failed; null where there is nothing; absent: that of viewing the resource. */
+  missing?: string | null
+}
+
+/** Somebody may not do this; or not even see it, and then it is the same as if it were not there. */
+export class DeniedError extends DomainError {
+  constructor (code: 'not-found' | 'forbidden' | 'escalation', readonly denial: Denial, detail?: string) {
+    super(code, detail)
+  }
+}
+
 /** So many of something in so much time. */
 export interface Limit {
   name: string

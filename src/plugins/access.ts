@@ -4,10 +4,10 @@
  */
 import fp from 'fastify-plugin'
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { DomainError, type ErrorCode } from '../errors.js'
+import { DeniedError, DomainError, type ErrorCode } from '../errors.js'
 import type { Caller } from '../services/caller.js'
 import type { Reader } from '../services/database.js'
-import { findRootPermissions, findSeenResource, requireAllowed, type Resource, rootId, type StandardAction } from '../services/decision.js'
+import { findRootPermissions, getSeenResource, notHeld, requireAllowed, type RequiredActions, type Resource, rootId } from '../services/decision.js'
 import { toId } from '../services/ids.js'
 import type { AdministrativePermission } from '../services/roles.js'
 import type { Session as OwnSession } from '../services/sessions.js'
@@ -24,7 +24,7 @@ export type Access =
   /** The user whom the parameter `id` names: 404 without `user:view` unless it is oneself, then 403 without the permission, and for tokens where only a session will do. */
   | { user: 'self-or-view' | 'user:edit', isSessionRequired?: true }
   /** The resource that the parameter `id` names: 404 for who does not see it, 403 for who may not do all of the actions. */
-  | { resource: readonly [StandardAction, ...StandardAction[]], type?: 'group' }
+  | { resource: RequiredActions, type?: 'group' }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -89,7 +89,7 @@ export default fp(async (app) => {
     if (typeof access === 'string') return
     if ('permission' in access) {
       const held = await findRootPermissions(app.reads.short, caller, [access.permission])
-      if (!held.has(access.permission)) throw new DomainError('forbidden')
+      if (!held.has(access.permission)) throw notHeld(rootId, access.permission)
       return
     }
     const { id } = request.params as { id: string }
@@ -110,17 +110,20 @@ async function guardUser (
   const held = await findRootPermissions(reads.short, caller, ['user:view', 'user:edit'])
   const user = await findUserById(prisma, toId(id))
   const isSeen = held.has('user:view') || user?.id === caller.userId
-  if (user === null || !isSeen) throw new DomainError('not-found')
+  if (user === null || !isSeen) {
+    const permission = needed === 'self-or-view' ? 'user:view' : needed
+    throw new DeniedError('not-found', { resourceId: rootId, action: permission, missing: user === null ? null : 'user:view' })
+  }
   if (isSessionRequired === true) requireSession(caller)
-  if (needed !== 'self-or-view' && !held.has(needed)) throw new DomainError('forbidden')
+  if (needed !== 'self-or-view' && !held.has(needed)) throw notHeld(rootId, needed)
   return user
 }
 
 async function guardResource (
   db: Reader, caller: Caller, id: string, { resource: actions, type }: Extract<Access, { resource: unknown }>
 ): Promise<Resource> {
-  const resource = await findSeenResource(db, caller, id === 'root' ? rootId : toId(id))
-  if (resource === null || (type !== undefined && resource.type !== type)) throw new DomainError('not-found')
+  const resource = await getSeenResource(db, caller, id === 'root' ? rootId : toId(id), actions[0])
+  if (type !== undefined && resource.type !== type) throw new DeniedError('not-found', { resourceId: resource.id, action: actions[0], missing: null })
   requireAllowed(resource, actions)
   return resource
 }

@@ -2,7 +2,7 @@
  * The decision: who may do what on which thing. It stands here once, as SQL, and the guard, lists and everything that
  * asks about access are made of these pieces (contract §5).
  */
-import { DomainError } from '../errors.js'
+import { DeniedError, DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
 import type { Database, Reader } from './database.js'
@@ -16,6 +16,8 @@ export const everyoneId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 /** The actions that every type has. */
 export const standardActions = ['view', 'create', 'edit', 'delete', 'share'] as const
 export type StandardAction = typeof standardActions[number]
+/** All of them are needed; the first one tells what a request is for. */
+export type RequiredActions = readonly [StandardAction, ...StandardAction[]]
 
 /** All actions of the type `t`. */
 export const actionsOfType = Prisma.sql`(ARRAY['view', 'create', 'edit', 'delete', 'share'] || t.own_actions)`
@@ -204,28 +206,35 @@ export async function getResource (db: Database, principal: Principal, id: strin
 
 /**
  * Decides about a resource that a body refers to, by the same rule as the guard does about that in the path.
- * @throws {DomainError} not-found when the user does not see it
+ * @param action what is to be done with it
+ * @throws {DeniedError} not-found when the user does not see it
  */
-export async function getSeenResource (db: Database, principal: Principal, id: string): Promise<Resource> {
+export async function getSeenResource (db: Reader, principal: Principal, id: string, action: string): Promise<Resource> {
   const resource = await findSeenResource(db, principal, id)
-  if (resource === null) throw new DomainError('not-found')
+  if (resource === null) throw new DeniedError('not-found', { resourceId: id, action })
   return resource
 }
 
 /**
  * Looks again at what the guard has let through, for a change that must not come after the thing or the right to it has
  * gone: to be called while locks keep both as they are.
- * @throws {DomainError} not-found, forbidden
+ * @throws {DeniedError} not-found, forbidden
  */
-export async function getAllowedResource (tx: Database, principal: Principal, id: string, actions: readonly StandardAction[]): Promise<Resource> {
-  const resource = await getSeenResource(tx, principal, id)
+export async function getAllowedResource (tx: Database, principal: Principal, id: string, actions: RequiredActions): Promise<Resource> {
+  const resource = await getSeenResource(tx, principal, id, actions[0])
   requireAllowed(resource, actions)
   return resource
 }
 
-/** @throws {DomainError} forbidden, unless all of the actions are allowed on a resource that is seen */
-export function requireAllowed ({ allowedActions }: Resource, actions: readonly StandardAction[]): void {
-  if (!actions.every((action) => allowedActions.includes(action))) throw new DomainError('forbidden')
+/** @throws {DeniedError} forbidden, unless all of the actions are allowed on a resource that is seen */
+export function requireAllowed ({ id, type, allowedActions }: Resource, actions: RequiredActions): void {
+  const action = actions.find((action) => !allowedActions.includes(action))
+  if (action !== undefined) throw new DeniedError('forbidden', { resourceId: id, action, missing: `${type}:${action}` })
+}
+
+/** The error for a permission that a user does not hold on a resource, where it counts by itself. */
+export function notHeld (resourceId: string, permission: string, code: 'forbidden' | 'escalation' = 'forbidden', detail?: string): DeniedError {
+  return new DeniedError(code, { resourceId, action: permission, missing: permission }, detail)
 }
 
 /** Which of some permissions on the root a user holds, for what is administered there: users, roles, types. */
@@ -239,22 +248,23 @@ export async function findRootPermissions (db: Reader, principal: Principal, per
 
 /**
  * Looks again at what the guard has let through, as `getAllowedResource` does, for what is administered on the root.
- * @throws {DomainError} forbidden
+ * @throws {DeniedError} forbidden
  */
 export async function requireRootPermission (tx: Database, principal: Principal, permission: string): Promise<void> {
   const held = await findRootPermissions(tx, principal, [permission])
-  if (!held.has(permission)) throw new DomainError('forbidden')
+  if (!held.has(permission)) throw notHeld(rootId, permission)
 }
 
 /**
  * Those of some permissions that a user does not hold on a resource; the root of every rule against escalation. A wildcard
  * counts as held only through a wildcard.
  * @param permissions a subquery of `type`, `action`
+ * @returns sorted
  */
 export async function findNotHeld (db: Database, principal: Principal, resourceId: string, permissions: Sql): Promise<string[]> {
   const rows = await db.$queryRaw<Array<{ permission: string }>>`
     SELECT DISTINCT wanted.type || ':' || wanted.action AS permission FROM (${permissions}) wanted
     CROSS JOIN (${heldOn(principal, Prisma.sql`${resourceId}::uuid`)}) held
     WHERE NOT (${allows(Prisma.sql`held.permissions`, Prisma.sql`wanted.type`, Prisma.sql`wanted.action`)})`
-  return rows.map(({ permission }) => permission)
+  return rows.map(({ permission }) => permission).sort()
 }

@@ -1,16 +1,16 @@
 /** The rule against escalation: nobody gives, or takes away, what they do not hold in that place themselves. */
-import { DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { findNotHeld } from './decision.js'
+import { findNotHeld, notHeld } from './decision.js'
 
 /**
  * @param permissions as `type:action`
- * @throws {DomainError} escalation, naming what is missing
+ * @throws {DeniedError} escalation, naming what is missing
  */
 export async function requireHeld (db: Database, caller: Caller, resourceId: string, permissions: readonly string[]): Promise<void> {
   const missing = await findNotHeld(db, caller, resourceId, Prisma.sql`
     SELECT split_part(permission, ':', 1) AS type, split_part(permission, ':', 2) AS action FROM unnest(${permissions}::text[]) permission`)
-  if (missing.length > 0) throw new DomainError('escalation', `You do not hold ${missing.sort().join(', ')} there yourself.`)
+  const [first] = missing
+  if (first !== undefined) throw notHeld(resourceId, first, 'escalation', `You do not hold ${missing.join(', ')} there yourself.`)
 }

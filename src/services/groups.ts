@@ -1,6 +1,6 @@
 /** Groups: who is in them. A group is a resource; its members are users and other groups. */
 import { v7 as uuidv7 } from 'uuid'
-import { DomainError } from '../errors.js'
+import { DeniedError, DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import { recordEvents } from './audit.js'
 import type { Caller, Principal } from './caller.js'
@@ -77,6 +77,7 @@ export function memberEvents (type: 'member.added' | 'member.removed', rows: Pri
 async function columnOf (tx: Database, caller: Caller, memberId: string): Promise<Prisma.Sql> {
   if (await findUserById(tx, memberId) !== null) return Prisma.sql`user_id`
   const group = await findSeenResource(tx, caller, memberId)
-  if (group?.type !== 'group') throw new DomainError('not-found')
+  // Something else that they see is no group.
+  if (group?.type !== 'group') throw new DeniedError('not-found', { resourceId: memberId, action: 'view', ...group === null ? {} : { missing: null } })
   return Prisma.sql`member_group_id`
 }

@@ -6,7 +6,7 @@ import { recordEvents } from './audit.js'
 import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { findNotHeld, getAllowedResource, getResource, getSeenResource, type Resource, rootId } from './decision.js'
+import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld, type Resource, rootId } from './decision.js'
 import { changingResources } from './locks.js'
 
 const mostAttributeBytes = 16_384
@@ -28,9 +28,7 @@ export async function createResource (
   return await changingResources(db, async (tx) => {
     const kind = await findType(tx, type)
     if (kind === null) throw new DomainError('unknown-type')
-    const parent = await getSeenResource(tx, caller, parentId)
-    const missing = await findNotHeld(tx, caller, parentId, Prisma.sql`SELECT ${type} AS type, 'create' AS action`)
-    if (missing.length > 0) throw new DomainError('forbidden')
+    const parent = await getParent(tx, caller, parentId, type)
     if (!kind.parents.includes(parent.type)) throw new DomainError('invalid-parent')
     if (await depthOf(tx, parentId) >= deepest) throw new DomainError('too-deep')
 
@@ -47,6 +45,18 @@ export async function createResource (
     }
     return await getResource(tx, caller, id)
   })
+}
+
+/**
+ * Where something of a type is to be put.
+ * @throws {DeniedError} not-found when the caller does not see it; forbidden when they may not create such a thing there
+ */
+export async function getParent (tx: Database, caller: Caller, id: string, type: string): Promise<Resource> {
+  const permission = `${type}:create`
+  const parent = await getSeenResource(tx, caller, id, permission)
+  const missing = await findNotHeld(tx, caller, id, Prisma.sql`SELECT ${type} AS type, 'create' AS action`)
+  if (missing.length > 0) throw notHeld(id, permission)
+  return parent
 }
 
 /** What the audit log tells of a resource, a row of a table like that of resources. */

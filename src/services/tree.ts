@@ -5,11 +5,11 @@ import { recordEvents } from './audit.js'
 import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { actionsOfType, findNotHeld, getAllowedResource, getResource, getSeenResource, isUnexpired, type Resource, rootId } from './decision.js'
+import { actionsOfType, findNotHeld, getAllowedResource, getResource, isUnexpired, notHeld, type Resource, rootId } from './decision.js'
 import { memberEvents } from './groups.js'
 import { changingTree } from './locks.js'
 import { keepingOwners, ownedThrough } from './owners.js'
-import { changeResource, deepest, depthOf, findType, resourceEvents } from './resources.js'
+import { changeResource, deepest, depthOf, findType, getParent, resourceEvents } from './resources.js'
 
 const below = (id: string): Prisma.Sql => Prisma.sql`SELECT descendant_id FROM resource_closure WHERE ancestor_id = ${id}::uuid`
 const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${id}::uuid`
@@ -22,11 +22,9 @@ const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM res
 export async function moveResource (db: Database, caller: Caller, id: string, parentId: string): Promise<Resource> {
   return await changingTree(db, async (tx) => {
     const resource = await getAllowedResource(tx, caller, id, ['edit', 'share'])
-    const parent = await getSeenResource(tx, caller, parentId)
-    const missing = await findNotHeld(tx, caller, parentId, Prisma.sql`SELECT ${resource.type} AS type, 'create' AS action`)
-    if (missing.length > 0) throw new DomainError('forbidden')
-    const gained = await findNotHeld(tx, caller, id, gainedByMove(id, parentId))
-    if (gained.length > 0) throw new DomainError('escalation')
+    const parent = await getParent(tx, caller, parentId, resource.type)
+    const [gained] = await findNotHeld(tx, caller, id, gainedByMove(id, parentId))
+    if (gained !== undefined) throw notHeld(id, gained, 'escalation')
     if (id === rootId) throw new DomainError('built-in')
 
     const [shape] = await tx.$queryRaw<Array<{ isInside: boolean, height: number }>>`
@@ -71,9 +69,9 @@ export async function deleteResource (db: Database, caller: Caller, id: string, 
   await changingTree(db, async (tx) => {
     await getAllowedResource(tx, caller, id, ['delete'])
     if (isRecursive) {
-      const missing = await findNotHeld(tx, caller, id, Prisma.sql`
+      const [missing] = await findNotHeld(tx, caller, id, Prisma.sql`
         SELECT DISTINCT r.type, action FROM resources r, unnest(ARRAY['view', 'delete']) action WHERE r.id IN (${below(id)})`)
-      if (missing.length > 0) throw new DomainError('forbidden')
+      if (missing !== undefined) throw notHeld(id, missing)
     }
     if (id === rootId) throw new DomainError('built-in')
     const [child] = await tx.$queryRaw<Array<{ id: string }>>`SELECT id FROM resources WHERE parent_id = ${id}::uuid LIMIT 1`

@@ -92,7 +92,7 @@ export async function callService (tx: Database, world: World, change: Change, b
 }
 
 async function guard (tx: Database, by: Caller, resourceId: string, actions: StandardAction[], type?: string): Promise<void> {
-  const resource = await getSeenResource(tx, by, resourceId)
+  const resource = await getSeenResource(tx, by, resourceId, 'view')
   if (type !== undefined && resource.type !== type) throw new DomainError('not-found')
   if (!actions.every((action) => resource.allowedActions.includes(action))) throw new DomainError('forbidden')
 }
