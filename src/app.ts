@@ -7,6 +7,7 @@ import fastify, { type FastifyServerOptions, LogController } from 'fastify'
 import type { Config } from './config.js'
 import access from './plugins/access.js'
 import cleanup from './plugins/cleanup.js'
+import denials from './plugins/denials.js'
 import limits from './plugins/limits.js'
 import openapi from './plugins/openapi.js'
 import prisma from './plugins/prisma.js'
@@ -89,6 +90,7 @@ export async function buildApp ({ config, databaseUrl, secrets, logger = false }
   await app.register(session, { secrets, isHttps, lifetimes: config })
   await app.register(token)
   await app.register(access)
+  await app.register(denials)
   await app.register(limits, { isOn: config.isRateLimited, secrets, isHttps })
   await app.register(cleanup)
   await app.register(openapi, { version, cookieName: isHttps ? '__Host-sessionid' : 'sessionid' })

@@ -1,5 +1,6 @@
 /** Removes what has expired, in the background. */
 import fp from 'fastify-plugin'
+import { removeExpiredDenials } from '../services/denials.js'
 import { removeExpiredLimits } from '../services/limits.js'
 import { removeExpiredSessions } from '../services/sessions.js'
 import { removeExpiredTokens } from '../services/tokens.js'
@@ -12,7 +13,8 @@ export default fp(async (app) => {
       const sessions = await removeExpiredSessions(app.prisma)
       const limits = await removeExpiredLimits(app.prisma)
       const tokens = await removeExpiredTokens(app.prisma)
-      if (sessions + limits + tokens > 0) app.log.info({ sessions, limits, tokens }, 'removed what has expired')
+      const denials = await removeExpiredDenials(app.prisma, app.config.decisionRetentionMs)
+      if (sessions + limits + tokens + denials > 0) app.log.info({ sessions, limits, tokens, denials }, 'removed what has expired')
     } catch (error) {
       app.log.warn({ err: error }, 'what has expired could not be removed; the next run tries again')
     }

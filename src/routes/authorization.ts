@@ -4,10 +4,12 @@ import { Type } from '@sinclair/typebox'
 import { listAccess } from '../services/access.js'
 import { checkAll } from '../services/check.js'
 import { type Resource as ResourceRow, requireAllowed } from '../services/decision.js'
+import { getDenial } from '../services/denials.js'
 import { explain, explanationFor } from '../services/explain.js'
+import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { listGrantableRoles } from '../services/roles.js'
-import { Decision, defaultLimit, Explanation, Grant, Name, PageQuery, pageOf, reference, ResourceId, Role, Uuid } from './schemas.js'
+import { Decision, defaultLimit, Denial, Explanation, Grant, Name, PageQuery, pageOf, reference, ResourceId, Role, Uuid } from './schemas.js'
 
 /** Whose access is asked about. */
 const UserId = Type.Unsafe<string>({ ...Uuid, description: 'Whose access; your own when absent. For another user\'s you need `share` on the resource.' })
@@ -100,4 +102,16 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const rows = await listGrantableRoles(app.prisma, caller, (resource as ResourceRow).id, { after, limit: limit + 1 })
     return cutPage(rows, limit, ({ name }) => name, (last) => encodeCursor(app.cursorKeys, 'grantable-roles', last))
   })
+
+  app.get('/decisions/:requestId', {
+    config: { access: 'authenticated', errors: ['not-found'] },
+    schema: {
+      tags: ['authorization'],
+      summary: 'Explain why a request was answered 403 or 404',
+      description: 'For who holds `audit:view` on the root, or `share` on the resource concerned; to everybody else it is not there. ' +
+        'It is there within seconds of the answer, as it was decided, and is kept for some days.',
+      params: Type.Object({ requestId: Type.String({ description: 'The `x-request-id` of the answer.', examples: Uuid['examples'] }) }),
+      response: { 200: reference(Denial, { description: 'What was decided, and why.' }) }
+    }
+  }, async ({ caller, params: { requestId } }) => await getDenial(app.prisma, caller, toId(requestId), app.config.decisionRetentionMs))
 }

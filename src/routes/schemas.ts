@@ -131,6 +131,21 @@ export const Explanation = Type.Object({
   expired: Type.Array(reference(Grant), { description: 'Those that ended in the last 30 days and would have allowed it; empty on `allow`.' })
 }, { $id: 'Explanation' })
 
+/** A request that was denied. */
+export const Denial = Type.Object({
+  requestId: Uuid,
+  at: Time,
+  userId: Type.Unsafe<string>({ ...Uuid, description: 'Who asked.' }),
+  method: Type.String({ examples: ['PATCH'] }),
+  path: Type.String({ description: 'Without the query. `:id` stands for the id of another resource that you do not see.', examples: ['/resources/01890a5d-ac96-774b-bcce-b302099a8057'] }),
+  resourceId: Type.Union([Uuid, Type.Null()], { description: 'The resource whose decision failed, the root for what is administered there. Null where the path named no id.' }),
+  action: Type.String({ description: 'What was to be done with it; a permission for what is administered on the root, for what was to be created in it, and for what would have been given.', examples: ['edit'] }),
+  decision: Type.Unsafe<'forbid' | 'hide'>({ type: 'string', enum: ['forbid', 'hide'], description: '`forbid` for a 403, `hide` for a 404.', examples: ['forbid'] }),
+  status: Type.Integer({ examples: [403] }),
+  because: Type.Array(reference(Grant), { description: 'On `forbid` the grants that let the user see the resource; on `hide` none.' }),
+  missing: Type.Union([Type.String(), Type.Null()], { description: 'The permission by which it failed; null where there was nothing.', examples: ['document:edit'] })
+}, { $id: 'Denial' })
+
 export const EventType = Type.Unsafe<EventTypeName>({ type: 'string', enum: [...eventTypes], examples: ['binding.created'] })
 
 /** What a thing was like, as its kind of event tells it. */
@@ -190,7 +205,7 @@ export const Problem = Type.Object({
 }, { $id: 'Problem', description: 'RFC 9457 problem details.' })
 
 /** Registered once with the app; routes refer to them by `reference`. */
-export const sharedSchemas = [User, Session, AccessToken, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, AuditEvent, DryRun, Problem]
+export const sharedSchemas = [User, Session, AccessToken, Resource, ResourceType, Role, Binding, Member, Grant, Explanation, Denial, AuditEvent, DryRun, Problem]
 
 /** A reference to a shared schema, so that the OpenAPI document names it once; as a whole response it needs a description. */
 export function reference<T extends TSchema> (schema: T, options: { description?: string } = {}) {

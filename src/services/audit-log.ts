@@ -1,11 +1,11 @@
 /** Reading the audit log: who may read which events, and pages of them by any filter, the newest first. */
-import { DomainError, invalidField } from '../errors.js'
+import { invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import { type EventType, eventTypes, type TargetType } from './audit.js'
 import { eventsFor } from './audit-visibility.js'
 import type { Author, Credential, Principal } from './caller.js'
 import type { Database } from './database.js'
-import { findRootPermissions, getAllowedResource, rootId } from './decision.js'
+import { findRootPermissions, getAllowedResource, notHeld, rootId } from './decision.js'
 
 /** An event as the API shows it. */
 export interface AuditEvent {
@@ -74,12 +74,12 @@ export async function * readEvents (db: Database, reader: Principal, filter: Eve
 
 /**
  * @returns whether the reader may read everything; otherwise what is on the resource
- * @throws {DomainError} not-found, forbidden
+ * @throws {DeniedError} not-found, forbidden
  */
 async function mayReadAll (db: Database, reader: Principal, resourceId: string | undefined): Promise<boolean> {
   const held = await findRootPermissions(db, reader, ['audit:view'])
   if (held.has('audit:view')) return true
-  if (resourceId === undefined) throw new DomainError('forbidden')
+  if (resourceId === undefined) throw notHeld(rootId, 'audit:view')
   await getAllowedResource(db, reader, resourceId, ['share'])
   return false
 }

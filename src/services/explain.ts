@@ -34,29 +34,23 @@ interface GrantRow extends FoundGrant {
 /**
  * Explains a decision, whoever it is about. It names what its reader may not see: `explanationFor` does not.
  * @param principal whose decision it is
- * @param action of the resource's type; or a permission as `type:action`, as it is asked of the root or of a new thing's
- *   parent, which counts by itself
  */
 export async function explain (db: Database, principal: Principal, { resourceId, action }: { resourceId: string, action: string }): Promise<Explanation> {
   const user = Prisma.sql`${principal.userId}::uuid`
   const [binding, permission, held, view] = [Prisma.sql`binding_`, Prisma.sql`permission_`, Prisma.sql`held.permissions`, Prisma.sql`'view'`]
-  const parts = action.split(':')
-  const isAction = parts.length === 1
-  const wanted = Prisma.sql`${parts.at(-1)}::text`
-  const type = isAction ? Prisma.sql`r.type` : Prisma.sql`${parts[0]}::text`
-  const isHeld = allows(held, type, wanted)
+  const wanted = Prisma.sql`${action}::text`
+  const type = Prisma.sql`r.type`
   const isCounting = Prisma.sql`(${isUnexpired(binding)} OR ${binding}.expires_at > now() - interval '30 days')`
   // What a token does not have, no grant would have allowed.
-  const isInToken = (action: Prisma.Sql, type: Prisma.Sql) => principal.permissions === null ? Prisma.sql`TRUE` : allows(Prisma.sql`${principal.permissions}::text[]`, type, action)
+  const isInToken = (action: Prisma.Sql) => principal.permissions === null ? Prisma.sql`TRUE` : allows(Prisma.sql`${principal.permissions}::text[]`, type, action)
   const givesView = gives(permission, Prisma.sql`asked.type`, view)
-  const givesAction = gives(permission, Prisma.sql`asked."wantedType"`, wanted)
+  const givesAction = gives(permission, Prisma.sql`asked.type`, wanted)
   const rows = await db.$queryRaw<Array<Row & (GrantRow | { bindingId: null })>>`
     SELECT asked.*, found.*
     FROM (
-      SELECT r.id, r.type, ${type} AS "wantedType", ${type} || ':' || ${wanted} AS wanted, r.type || ':view' AS viewing,
-        ${isAction ? decisionOn(held, wanted) : Prisma.sql`CASE WHEN ${isHeld} THEN 'allow' ELSE 'forbid' END`} AS decision,
-        ${isAction ? Prisma.sql`${wanted} = ANY ${actionsOfType} AND ${isInToken(view, Prisma.sql`r.type`)}` : Prisma.sql`TRUE`} AND ${isInToken(wanted, type)} AS "isPossible",
-        ${allows(held, Prisma.sql`r.type`, view)} AS "holdsView", ${isHeld} AS "holdsAction"
+      SELECT r.id, r.type, ${type} || ':' || ${wanted} AS wanted, ${type} || ':view' AS viewing, ${decisionOn(held, wanted)} AS decision,
+        ${wanted} = ANY ${actionsOfType} AND ${isInToken(view)} AND ${isInToken(wanted)} AS "isPossible",
+        ${allows(held, type, view)} AS "holdsView", ${allows(held, type, wanted)} AS "holdsAction"
       FROM resources r JOIN resource_types t ON t.name = r.type CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`r.id`)}) held
       WHERE r.id = ${resourceId}::uuid) asked
     LEFT JOIN LATERAL (

@@ -67,13 +67,21 @@ function findChains (groupId: string, innerOf: (id: string) => Array<string | nu
 
 /** Lists of grants as a reader may see them: nothing is named that is hidden from them. */
 export async function grantsFor (db: Database, reader: Principal, lists: ReadonlyArray<readonly Grant[]>): Promise<Grant[][]> {
-  const ids = [...new Set(lists.flat().flatMap(({ resourceId, via }) => [resourceId, ...via]))].filter((id) => id !== null)
-  const rows = ids.length === 0
-    ? []
-    : await db.$queryRaw<Array<{ id: string }>>`
-      SELECT r.id FROM resources r CROSS JOIN LATERAL (${heldOn(reader, Prisma.sql`r.id`)}) held WHERE r.id = ANY (${ids}::uuid[]) AND ${isSeen}`
-  const seen = new Set<string | null>(rows.map(({ id }) => id))
-  const shown = (id: string | null) => seen.has(id) ? id : null
-  return lists.map((grants) => grants.map(({ bindingId, role, permission, via, resourceId, expiresAt }) =>
-    ({ bindingId, role, permission, via: via.map(shown), resourceId: shown(resourceId), expiresAt })))
+  const ids = lists.flat().flatMap(({ resourceId, via }) => [resourceId, ...via]).filter((id) => id !== null)
+  const seen = await whichAreSeen(db, reader, ids)
+  const shown = (id: string | null) => id !== null && seen.get(id) === true ? id : null
+  return lists.map((grants) => grants.map((grant) => ({ ...justGrant(grant), via: grant.via.map(shown), resourceId: shown(grant.resourceId) })))
+}
+
+/** A grant without what else is known of one. */
+export function justGrant ({ bindingId, role, permission, via, resourceId, expiresAt }: Grant): Grant {
+  return { bindingId, role, permission, via, resourceId, expiresAt }
+}
+
+/** Of some ids those that resources have, and whether a reader sees each. */
+export async function whichAreSeen (db: Database, reader: Principal, ids: readonly string[]): Promise<Map<string, boolean>> {
+  if (ids.length === 0) return new Map()
+  const rows = await db.$queryRaw<Array<{ id: string, isSeen: boolean }>>`
+    SELECT r.id, ${isSeen} AS "isSeen" FROM resources r CROSS JOIN LATERAL (${heldOn(reader, Prisma.sql`r.id`)}) held WHERE r.id = ANY (${[...new Set(ids)]}::uuid[])`
+  return new Map(rows.map(({ id, isSeen }) => [id, isSeen]))
 }

@@ -1,7 +1,7 @@
 /** Ids and names as clients send them in a path. */
 
 /** The id of nothing. */
-const nobodys = 'ffffffff-ffff-ffff-ffff-fffffffffffe'
+export const nobodys = 'ffffffff-ffff-ffff-ffff-fffffffffffe'
 
 export function isUuid (text: string): boolean {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)

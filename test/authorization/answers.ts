@@ -9,7 +9,7 @@ export interface Answer {
   /** Without the date and the request's id. */
   headers: Record<string, unknown>
   payload: string
-  /** Each in one line, after the name under which it is prepared. */
+  /** Each in one line, after the name under which it is prepared; but for those that write, after an answer, why it was denied. */
   statements: string[]
 }
 
@@ -34,13 +34,14 @@ export async function ask ({ app }: Pick<TestApp, 'app'>, method: string, url: s
     })
   })
   if (response === undefined) throw new Error('no answer')
+  const ofRequest = statements.filter(({ sql }) => !sql.includes('INSERT INTO denials'))
   const { date: _date, 'x-request-id': _id, ...rest } = response.headers
-  return { status: response.statusCode, headers: rest, payload: response.payload, statements: statements.map(({ sql, name }) => `${name ?? ''}: ${sql.replace(/\s+/g, ' ').trim()}`) }
+  return { status: response.statusCode, headers: rest, payload: response.payload, statements: ofRequest.map(({ sql, name }) => `${name ?? ''}: ${sql.replace(/\s+/g, ' ').trim()}`) }
 }
 
-/** A digest of every row of every table: two are the same when nothing was written in between. */
+/** A digest of every row of every table, save for why requests were denied: two are the same when nothing else was written in between. */
 export async function digestDatabase ({ query }: Pick<TestDatabase, 'query'>): Promise<Record<string, string>> {
-  const tables = await query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+  const tables = await query<{ name: string }>("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'denials' ORDER BY 1")
   const digests = await query<{ name: string, digest: string }>(tables.map(({ name }) =>
     `SELECT '${name}' AS name, count(*) || ' rows ' || coalesce(md5(string_agg(md5(row_::text), '' ORDER BY md5(row_::text))), '') AS digest FROM "${name}" row_`).join(' UNION ALL '))
   return Object.fromEntries(digests.map(({ name, digest }) => [name, digest]))

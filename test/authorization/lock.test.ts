@@ -75,6 +75,8 @@ t.test('every route has a recipe for a valid request, and the needs that the con
 })
 
 const rows: Array<{ route: string, statuses: number[] }> = []
+/** Requests that were denied for want of access, and their statuses. */
+const denied: Record<string, number> = {}
 
 for (const [route, recipe] of Object.entries(recipes)) {
   t.test(route, async (t) => {
@@ -87,13 +89,22 @@ for (const [route, recipe] of Object.entries(recipes)) {
       const { url, body, subjects = {} } = await recipe.prepare(scene)
       const options = { ...(body === undefined ? {} : { body }), headers: recipe.headers ?? {}, ...(person === null ? {} : await signIn(name, person)) }
       expected[name] = expectedStatus(world.reference, route, person?.id ?? null, subjects, recipe.success, name.startsWith('by '))
-      found[name] = (await request(method, url, options)).status
+      const { status, headers, body: answer } = await request(method, url, options)
+      found[name] = status
+      if ((status === 403 || status === 404) && answer.code !== 'session-required') denied[String(headers['x-request-id'])] = status
       if (method === 'GET') t.equal((await request('HEAD', url, options)).status, found[name], `HEAD as GET: ${name}`)
     }
     t.same(found, expected, 'as the contract says')
     rows.push({ route, statuses: Object.values(found) })
   })
 }
+
+t.test('of every denial it is recorded why', async (t) => {
+  for (const { app } of [open, closed]) await app.denials.flush()
+  const records = await database.query<{ id: string, status: number }>('SELECT request_id AS id, status FROM denials WHERE request_id = ANY ($1)', [Object.keys(denied)])
+  t.same(Object.fromEntries(records.map(({ id, status }) => [id, status])), denied)
+  t.ok(records.length > 100)
+})
 
 t.test('authz.lock says the same', async (t) => {
   const table = writeTable(Object.keys(personas), rows)

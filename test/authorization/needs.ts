@@ -18,6 +18,8 @@ export type Need =
   | { accountBy: string }
   /** 404 otherwise. */
   | { sees: 'target' | 'parent' }
+  /** May share the target, or view the audit log. 404 otherwise. */
+  | { sharesOrAudits: 'target' }
   /** Actions on the target. 403 otherwise. */
   | { may: string[] }
   /** A permission on the root with which nothing more is needed. */
@@ -120,6 +122,8 @@ const ofRoutes: Record<string, Need[]> = {
   'GET /resources/:id/explain, another user\'s': ['signed in', { sees: 'target' }, { may: ['share'] }],
   'GET /resources/:id/access': ['signed in', { sees: 'target' }, { may: ['share'] }],
   'GET /resources/:id/grantable-roles': ['signed in', { sees: 'target' }, { may: ['share'] }],
+  'GET /decisions/:requestId, about a document': ['signed in', { sharesOrAudits: 'target' }],
+  'GET /decisions/:requestId, about what is absent': ['signed in', { sharesOrAudits: 'target' }],
 
   'GET /audit-events': ['signed in', { permission: 'audit:view' }],
   'GET /audit-events, as lines': ['signed in', { permission: 'audit:view' }],
@@ -150,6 +154,7 @@ export function expectedStatus (world: World, route: string, userId: string | nu
     if ('permission' in need && !holdsOnRoot(world, by, need.permission)) return 403
     if ('accountBy' in need && subjects.account !== by && !holdsOnRoot(world, by, need.accountBy)) return 404
     if ('sees' in need && !sees(world, by, need.sees === 'target' ? target : parent)) return 404
+    if ('sharesOrAudits' in need && !may(world, by, 'share', target) && !holdsOnRoot(world, by, 'audit:view')) return 404
     if ('may' in need && !need.may.every((action) => may(world, by, action, target))) return 403
     if ('holdsOnParent' in need && !holds(world, by, parent, need.holdsOnParent)) return 403
   }

@@ -65,6 +65,8 @@ export async function buildSecrets (world: World) {
   await world.join(group, asUser(keeper))
   for (const place of [rootId, organization]) await world.bind('owner', asUser(keeper), place)
   const binding = await world.bind('viewer', asUser(keeper), document)
+  const deniedRequest = await world.addDenial(keeper.id, document)
+  const requestForNothing = await world.addDenial(keeper.id)
 
   const own = await world.addResource('organization', rootId)
   const ownDocument = await world.addResource('document', own)
@@ -101,6 +103,8 @@ export async function buildSecrets (world: World) {
     document,
     group,
     binding,
+    deniedRequest,
+    requestForNothing,
     own,
     ownDocument,
     ownGroup,
@@ -129,6 +133,8 @@ export function secretsBehind ({ url, access }: Route, parameter: string, secret
   if (parameter === 'id' && typeof access === 'object' && 'user' in access) return { path, hidden: [secrets.keeper.id, secrets.deactivated.id] }
   // A session or a token of somebody else is none of one's own.
   if (parameter === 'sessionId') return { path, hidden: [secrets.keeperSession] }
+  // Of somebody who was denied what the asker may not share either.
+  if (parameter === 'requestId') return { path, hidden: [secrets.deniedRequest, secrets.requestForNothing] }
   if (parameter === 'tokenId') return { path, hidden: [secrets.keeperToken] }
   // A binding on something else, hidden or one's own, is not on this.
   if (parameter === 'bindingId') return { path, hidden: [secrets.binding, secrets.ownBinding] }

@@ -85,6 +85,15 @@ const onRole = (success: number, body?: unknown): Recipe => ({
   }
 })
 
+const denial = (targetOf: (scene: Scene) => Promise<string>): Recipe => ({
+  success: 200,
+  prepare: async (scene) => {
+    const target = await targetOf(scene)
+    const { id } = await scene.world.addPerson('Bystander')
+    return { url: `/decisions/${await scene.world.addDenial(id, target)}`, subjects: { target } }
+  }
+})
+
 const dryRun = ({ prepare, ...recipe }: Recipe): Recipe => ({
   ...recipe,
   success: 200,
@@ -229,6 +238,8 @@ const ofRoutes: Record<string, Recipe> = {
   },
   'GET /resources/:id/access': onDocument(200, '/access'),
   'GET /resources/:id/grantable-roles': onDocument(200, '/grantable-roles'),
+  'GET /decisions/:requestId, about a document': denial(async ({ world, here }) => await world.addResource('document', here)),
+  'GET /decisions/:requestId, about what is absent': denial(async () => uuidv7()),
 
   'GET /audit-events': plain('/audit-events?limit=1'),
   'GET /audit-events, as lines': { success: 200, headers: { accept: 'application/x-ndjson' }, prepare: async () => ({ url: '/audit-events?type=role.created' }) },

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { openTestDatabase } from '../helpers/database.js'
 import { rootId } from '../reference/world.js'
-import { type Answer, ask } from './answers.js'
+import { type Answer, ask as send, type Asking } from './answers.js'
 import { openAppWithRoutes } from './route-table.js'
 import { openWorld } from './world.js'
 
@@ -22,6 +22,11 @@ const absent = '01890a5d-ac96-774b-bcce-b302099a8057'
 
 const resourceRoutes = app.routes.filter(({ access }) => typeof access === 'object' && 'resource' in access)
 const urlOf = (url: string, id: string) => url.replace(':id', id).replace(/:\w+/g, absent)
+/** Only once what came after the answers before, the records of denials, is done. */
+const ask = async (to: typeof app, method: string, url: string, asking: Asking = {}) => {
+  await to.app.denials.flush()
+  return await send(to, method, url, asking)
+}
 const get = async (url: string, { cookie } = owner) => await ask(app, 'GET', url, { cookie })
 
 t.test('reading a resource', async (t) => {

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Signer } from '@fastify/cookie'
-import { v7 as uuidv7 } from 'uuid'
+import { v4 as uuidv4, v7 as uuidv7 } from 'uuid'
 import { hashSessionSecret } from '../../src/services/sessions.js'
 import { hashToken, makeToken } from '../../src/services/token-secrets.js'
 import { secrets } from '../helpers/app.js'
@@ -90,7 +90,15 @@ export function openWorld ({ query }: Pick<TestDatabase, 'query'>) {
     return name
   }
 
-  return { reference, openSession, openToken, addPerson, addResource, bind, join, addRole, addType }
+  /** Lets somebody have asked in vain to see something that is hidden, or absent. @returns the request's id */
+  async function addDenial (userId: string, resourceId = uuidv7()): Promise<string> {
+    const requestId = uuidv4()
+    await query(`INSERT INTO denials (request_id, at, user_id, method, path, resource_id, action, decision, status, because)
+      VALUES ($1, now(), $2, 'GET', $3, $4, 'view', 'hide', 404, '[]')`, [requestId, userId, `/resources/${resourceId}`, resourceId])
+    return requestId
+  }
+
+  return { reference, openSession, openToken, addPerson, addResource, bind, join, addRole, addType, addDenial }
 }
 
 export type World = ReturnType<typeof openWorld>

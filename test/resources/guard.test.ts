@@ -5,7 +5,7 @@ import { countStatements } from '../helpers/statements.js'
 import { absentId, openWorld } from './world.js'
 
 const world = await openWorld()
-const { as, administrator, create, give, person, request, database } = world
+const { as, administrator, create, give, person, request, database, testApp: { app } } = world
 const owner = await person()
 const stranger = await person()
 const organization = await create(owner, 'organization')
@@ -57,6 +57,7 @@ t.test('a request for a resource is two statements: the session and the decision
   const viewer = await person()
   await give(viewer, organization, 'organization:view')
   for (const id of [organization, absentId, 'nonsense', 'root']) {
+    await app.denials.flush()
     const statements = await countStatements(async () => await as(viewer, 'GET', `/resources/${id}`), database)
     t.equal(statements.length, 2, id)
   }

@@ -20,7 +20,7 @@ t.test('it has the structure of OpenAPI 3.1', async (t) => {
   t.match(document.info, { title: 'Gatehouse', version: /^\d+\.\d+\.\d+/, license: { name: 'MIT', identifier: 'MIT' } })
   t.same(Object.keys(document).filter((key) => !['openapi', 'info', 'servers', 'tags', 'paths', 'components'].includes(key)), [])
   t.ok(Object.keys(document.components).every((key) => ['schemas', 'securitySchemes'].includes(key)))
-  t.same(Object.keys(document.components.schemas).sort(), ['AccessToken', 'AuditEvent', 'Binding', 'DryRun', 'Explanation', 'Grant', 'Member', 'Problem', 'Resource', 'ResourceType', 'Role', 'Session', 'User'])
+  t.same(Object.keys(document.components.schemas).sort(), ['AccessToken', 'AuditEvent', 'Binding', 'Denial', 'DryRun', 'Explanation', 'Grant', 'Member', 'Problem', 'Resource', 'ResourceType', 'Role', 'Session', 'User'])
   const tags = new Set(document.tags.map(({ name }) => name))
   for (const { name, path, method, operation } of operations) {
     t.match(path, /^\/[a-zA-Z0-9/{}.-]*$/, name)
@@ -67,7 +67,7 @@ t.test('it has every route of ours, with its method', async (t) => {
   t.same(operations.map(({ name }) => name).sort(), [
     'DELETE /groups/{id}/members/{memberId}', 'DELETE /resource-types/{name}', 'DELETE /resources/{id}', 'DELETE /resources/{id}/bindings/{bindingId}',
     'DELETE /roles/{name}', 'DELETE /users/me/sessions', 'DELETE /users/me/sessions/{sessionId}', 'DELETE /users/me/tokens/{tokenId}',
-    'DELETE /users/{id}/sessions', 'GET /', 'GET /audit-events', 'GET /auth/session', 'GET /groups/{id}/members', 'GET /healthz', 'GET /openapi.json', 'GET /readyz',
+    'DELETE /users/{id}/sessions', 'GET /', 'GET /audit-events', 'GET /auth/session', 'GET /decisions/{requestId}', 'GET /groups/{id}/members', 'GET /healthz', 'GET /openapi.json', 'GET /readyz',
     'GET /resource-types', 'GET /resources', 'GET /resources/{id}', 'GET /resources/{id}/access', 'GET /resources/{id}/bindings', 'GET /resources/{id}/explain', 'GET /resources/{id}/grantable-roles', 'GET /roles', 'GET /roles/{name}', 'GET /users',
     'GET /users/me', 'GET /users/me/sessions', 'GET /users/me/tokens', 'GET /users/{id}', 'GET /users/{id}/sessions', 'PATCH /resources/{id}', 'PATCH /roles/{name}', 'PATCH /users/me', 'PATCH /users/{id}', 'POST /auth/login',
     'POST /auth/logout', 'POST /authz/check', 'POST /resources', 'POST /resources/{id}/bindings', 'POST /resources/{id}/move', 'POST /roles', 'POST /users', 'POST /users/me/tokens',
