@@ -29,6 +29,8 @@ export class Lines {
   /** @param config that of a pool; a `query_timeout` frees those who wait for a server that hangs */
   constructor (config: pg.PoolConfig, { count, onLoss }: LineOptions) {
     this.#pool = new pg.Pool({ ...config, max: count, pipeline: true } as pg.PoolConfig)
+    // It has a connection to itself only while closing, and then a lost one is closed.
+    this.#pool.on('error', ignore)
     this.#lines = Array.from({ length: count }, () => ({ client: undefined, waiting: 0 }))
     this.#onLoss = onLoss
   }
@@ -48,10 +50,14 @@ export class Lines {
 
   /** Closes the connections when what is on them has been answered. */
   async end (): Promise<void> {
-    const clients = await Promise.allSettled(this.#lines.map(async ({ client }) => await client))
-    for (const client of clients) {
-      if (client.status === 'fulfilled') client.value?.release()
-    }
+    await Promise.allSettled(this.#lines.map(async (line) => {
+      const client = await line.client
+      // One that was lost meanwhile has been given back, and a second time is an error; as it is where one is lost after this.
+      if (client === undefined || line.client === undefined) return
+      line.client = undefined
+      client.removeAllListeners('error').on('error', ignore)
+      client.release()
+    }))
     await this.#pool.end()
   }
 

@@ -50,6 +50,20 @@ t.test('a connection that is cut fails all that wait on it as a fault of the dat
   await lines.end()
 })
 
+t.test('connections that are cut while they are being closed harm nobody', async (t) => {
+  losses.length = 0
+  for (let round = 0; round < 30; round++) {
+    const lines = open(url, 3)
+    await Promise.all(numbers.map((number) => ask(lines, number)))
+    const cut = query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%AS number'")
+    // Before the news of it, and after the first of it.
+    if (round % 2 === 1) while (losses.length === 0) await new Promise(setImmediate)
+    await Promise.all([lines.end(), cut])
+    losses.length = 0
+  }
+  t.pass('30 times')
+})
+
 t.test('where nobody answers, each attempt fails as a fault, and the next one tries again', async (t) => {
   const lines = open('postgresql://nobody:nothing@127.0.0.1:1/nowhere', 1)
   for (const error of [await errorOf(ask(lines, 1)), await errorOf(ask(lines, 2))]) t.ok(isDatabaseFault(error), error.message)
