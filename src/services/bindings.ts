@@ -94,9 +94,10 @@ export async function createBinding (
 
     const subjectId = ids.userId ?? ids.groupId ?? everyoneId
     const same = Prisma.sql`resource_id = ${resourceId}::uuid AND subject_id = ${subjectId}::uuid AND role = ${role}`
-    await removeBindings(tx, caller, Prisma.sql`${same} AND expires_at <= now()`)
-    const [present] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM role_bindings WHERE ${same}`
-    if (present !== undefined) throw new DomainError('binding-exists')
+    const [present] = await tx.$queryRaw<Array<{ isOver: boolean }>>`
+      SELECT coalesce(expires_at <= now(), FALSE) AS "isOver" FROM role_bindings WHERE ${same}`
+    if (present?.isOver === false) throw new DomainError('binding-exists')
+    if (present !== undefined) await removeBindings(tx, caller, same)
     const id = uuidv7()
     await addBinding(tx, caller, Prisma.sql`
       INSERT INTO role_bindings (id, role, resource_id, user_id, group_id, subject_id, expires_at, created_by)
