@@ -18,7 +18,7 @@ function extend (app: FastifyInstance): void {
 }
 const lines: string[] = []
 const stream = new Writable({ write: (chunk, _encoding, done) => { lines.push(String(chunk)); done() } })
-const { request, signUp, logIn } = await openTestApp(database, { extend, logger: { level: 'warn', stream } })
+const { app, request, signUp, logIn } = await openTestApp(database, { extend, logger: { level: 'warn', stream } })
 const person = await signUp()
 const away = { status: 503, body: { code: 'overloaded', detail: 'The service cannot answer at the moment. Try again in a little while.' }, headers: { 'retry-after': '2' }, setCookie: [] }
 
@@ -112,6 +112,15 @@ t.test('a login whose session cannot be stored is no success', async (t) => {
   t.match(await request('POST', '/auth/login', { body: { email: person.email, password } }), away)
   await query('DROP TRIGGER refuse ON sessions')
   await logIn(person)
+})
+
+t.test('where it cannot be recorded why a request was denied, it is answered all the same, and the log counts it', async (t) => {
+  lines.length = 0
+  await query('ALTER TABLE denials RENAME TO elsewhere')
+  t.match(await request('GET', '/users', { cookie: person.cookie }), { status: 403, body: { code: 'forbidden' } })
+  await app.denials.flush()
+  await query('ALTER TABLE elsewhere RENAME TO denials')
+  t.match(lines.map((line) => JSON.parse(line)), [{ level: 40, count: 1, err: Object, msg: 'it was not recorded why so many requests were denied' }])
 })
 
 for (const url of ['/test/fault', '/test/thrown', '/test/nothing']) {
