@@ -52,8 +52,8 @@ try {
   const world = makeWorld(count)
   await seed(database.url, world, progress)
 
-  // Nothing of the caller's configuration: limits on guessing and the log are on, as they are by default.
-  const environment = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', SESSION_SECRETS: randomBytes(32).toString('base64url') }
+  // Nothing of the caller's configuration: limits on guessing and the log are on, as they are by default, and memory is as in `npm start`.
+  const environment = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', MALLOC_ARENA_MAX: '2', SESSION_SECRETS: randomBytes(32).toString('base64url') }
   const profiling = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]
   const service = await startServer('Gatehouse', [...profiling, join(root, 'scripts', 'start.js')], { ...environment, ...database.environment }, join(folder, 'service.log'))
   stops.push(service.stop)

@@ -5,7 +5,6 @@ import { readConfig } from './config.js'
 import { applyMigrations } from './database/migrate.js'
 import { openDatabase } from './database/open.js'
 import { loggerOptions, openOutput } from './logger.js'
-import { loadPasswordRules } from './services/password-rules.js'
 import { loadSessionSecrets } from './session-secrets.js'
 
 /** Long enough for a balancer or a person to see the 503 of /readyz before the port closes. */
@@ -73,7 +72,6 @@ async function start (): Promise<void> {
   })
   const url = config.publicUrl ?? app.listenOrigin()
   process.stdout.write(`Gatehouse is ready at ${url} (docs: ${url}/docs)\n`)
-  await loadPasswordRules()
 }
 
 /** One line that says what to do, for the faults of a start that people meet. */

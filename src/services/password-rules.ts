@@ -1,5 +1,7 @@
 /** Which passwords are good enough: length, and an estimate of how hard they are to guess. */
-import { invalidField } from '../errors.js'
+import { Piscina } from 'piscina'
+import { DomainError, invalidField } from '../errors.js'
+import type estimatePassword from './password-estimate.js'
 
 export const longestPassword = 256
 /** What a service asks of its passwords; parts of the configuration. */
@@ -11,36 +13,31 @@ export interface PasswordRules {
 }
 
 const productWords = ['gatehouse']
-/** zxcvbn is slow on long input (seconds for 256 characters): what it does not see can only make a password stronger. */
-const estimatedCharacters = 64
 const leastScore = 3
-/** Ways to read digits and signs as letters that are tried: with the library's 100, 64 characters take more than a second. */
-const mostReadings = 8
+/** Some seconds of waiting; whoever comes later is told to come again. */
+const mostWaiting = 100
+/** Several passwords in a row find the word lists loaded, which takes most of a second; then their memory is given back. */
+const idleMs = 60_000
 
-/** About 60 MB of word lists, loaded when they are first needed. */
-let estimator: ReturnType<typeof loadEstimator> | undefined
-async function loadEstimator () {
-  const [{ ZxcvbnFactory }, common, english] = await Promise.all([
-    import('@zxcvbn-ts/core'), import('@zxcvbn-ts/language-common'), import('@zxcvbn-ts/language-en')
-  ])
-  return new ZxcvbnFactory({
-    dictionary: { ...common.dictionary, ...english.dictionary },
-    graphs: common.adjacencyGraphs,
-    translations: english.translations,
-    l33tMaxSubstitutions: mostReadings
-  })
-}
+const estimates = new Piscina({
+  filename: new URL('./password-estimate.js', import.meta.url).href,
+  minThreads: 0,
+  maxThreads: 1,
+  idleTimeout: idleMs,
+  // More than twice what was seen; what needs more ends the estimate with an error, not the service.
+  resourceLimits: { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 16 }
+})
 
-/** Loads the word lists ahead of the first registration, which would otherwise wait for them for most of a second. */
-export async function loadPasswordRules (): Promise<void> {
-  await (estimator ??= loadEstimator())
+function estimate (password: string, words: string[]): Promise<ReturnType<typeof estimatePassword>> {
+  if (estimates.queueSize >= mostWaiting) return Promise.reject(new DomainError('overloaded'))
+  return estimates.run({ password, words })
 }
 
 /**
  * Checks a new password (contract §3; NIST SP 800-63B-4, 3.1.1.2: no composition rules).
  * @param person whose password it is to be: their own words are the first that are guessed
  * @param path of the field in the request
- * @throws {DomainError} invalid-request, saying why
+ * @throws {DomainError} invalid-request, saying why; overloaded
  */
 export async function checkPassword (
   password: string, person: { email: string, name: string }, { passwordMinLength = 12, hostName = '' }: PasswordRules, path: string
@@ -55,8 +52,7 @@ export async function checkPassword (
   // Short ones, such as the numbers of an address, are in any password.
   const labels = hostName.split('.').filter((label) => label.length > 3)
   const words = [...productWords, hostName, ...labels, email, ...email.split('@'), ...email.split(/[@.+_-]/), name, ...name.split(/\s+/)]
-  const { score, feedback } = (await (estimator ??= loadEstimator())).check(password.slice(0, estimatedCharacters), words)
+  const { score, reasons } = await estimate(password, words)
   if (score >= leastScore) return
-  const reasons = [feedback.warning, ...feedback.suggestions].filter(Boolean).join(' ')
   throw invalidField(path, `is too easy to guess. ${reasons}`.trim())
 }

@@ -1,14 +1,16 @@
 /** Which passwords are taken: length in characters, no digits alone, not guessable from what belongs to the person. */
 import { dictionary } from '@zxcvbn-ts/language-common'
 import t from 'tap'
-import { checkPassword, loadPasswordRules } from '../../src/services/password-rules.js'
+import estimatePassword from '../../src/services/password-estimate.js'
+import { checkPassword } from '../../src/services/password-rules.js'
 
 const person = { email: 'walentyna.k@example.org', name: 'Walentyna Kowalczyk' }
 const check = (password: string, minimum = 12) => checkPassword(password, person, { passwordMinLength: minimum, hostName: 'accounts.teapot-club.org' }, '/password')
 /** 13 characters that no list knows; 12 of them are enough. */
 const strong = 'vf7#Kq!zPw2Lx'
 
-t.before(loadPasswordRules)
+// The first one waits for the word lists.
+t.before(() => check(strong))
 
 for (const [what, password] of Object.entries({
   "the tutorial's first": 'some-clever-password',
@@ -83,3 +85,16 @@ for (const [what, unit] of Object.entries({
     t.ok(process.cpuUsage(before).user < 1_000_000)
   })
 }
+
+t.test('in the thread that they run in, estimates give a score and reasons', async (t) => {
+  t.equal(estimatePassword({ password: strong, words: [] }).score, 4)
+  t.match(estimatePassword({ password: 'passwordpassword', words: [] }), { score: 0, reasons: /\S/ })
+})
+
+t.test('beyond the queue of waiting passwords the answer is at once that the service is overloaded', async (t) => {
+  const results = await Promise.allSettled(Array.from({ length: 110 }, async () => { await check(strong) }))
+  const refused = results.filter(({ status }) => status === 'rejected')
+  t.ok(refused.length > 0 && refused.length <= 10)
+  t.match(refused, refused.map(() => ({ reason: { code: 'overloaded' } })))
+  await check(strong)
+})
