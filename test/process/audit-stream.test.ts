@@ -23,6 +23,8 @@ await database.query(`INSERT INTO audit_events (id, at, type, actor_type, target
 
 async function begin (): Promise<IncomingMessage> {
   const request = sendRequest(`${service.url}/audit-events?until=2021-01-01T00:00:00Z`, { headers: { cookie, accept: 'application/x-ndjson' } }).end()
+  // A reset that comes while the answer is being read is told here as well.
+  request.on('error', () => {})
   const [answer] = await once(request, 'response') as [IncomingMessage]
   return answer
 }

@@ -20,6 +20,8 @@ await database.query(`INSERT INTO audit_events (id, at, type, actor_type, target
 /** Begins to read the stream and stops after its first bytes. */
 async function begin (cookie: string): Promise<IncomingMessage> {
   const request = sendRequest({ port, path: '/audit-events?type=role.updated', headers: { cookie, accept: 'application/x-ndjson' } }).end()
+  // A reset that comes while the answer is being read is told here as well.
+  request.on('error', () => {})
   const [answer] = await once(request, 'response') as [IncomingMessage]
   await once(answer, 'readable')
   return answer

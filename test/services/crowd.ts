@@ -62,6 +62,8 @@ export async function fillCrowd ({ query }: TestDatabase): Promise<void> {
   await bind('owner', 'user_id', 'SELECT of(1, 7), of(2, 1)')
   await query('ALTER TABLE resources ENABLE TRIGGER USER')
   // Whoever has read anything in this database since rows were made keeps them from being marked as visible to all.
+  // All rows are looked at, not a sample of them, after which a plan would be another now and then.
+  await query('SET default_statistics_target = 1000')
   do await query('VACUUM (ANALYZE)')
   while ((await query('SELECT 1 FROM pg_class WHERE oid = ANY ($1::regclass[]) AND relallvisible < relpages / 2', [tables])).length > 0)
 }
