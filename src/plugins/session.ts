@@ -110,7 +110,7 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
 
 /**
  * The plugin writes a session as JSON twice in each request, to see whether it was changed. Who is signed in is no part of that: it
- * comes from the database each time, and writing it was a twentieth of a request's work.
+ * comes from the database each time, and writing it was a twentieth of the work of a read.
  */
 function keptOutOfJson (identity: Identity): Identity {
   return Object.defineProperty(identity, 'toJSON', { value: () => undefined })
