@@ -18,13 +18,16 @@ const transactionMs = 15_000
 /**
  * Runs `work` in a transaction: one of its own for a client, the surrounding one where `db` is a transaction already.
  * One of its own is tried again when it met another in a deadlock or a serialization failure.
+ * @param timeout milliseconds until it is rolled back
  */
-export async function inTransaction<T> (db: Database, work: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
+export async function inTransaction<T> (
+  db: Database, work: (tx: Prisma.TransactionClient) => Promise<T>, timeout = transactionMs
+): Promise<T> {
   // A transaction has $transaction too, which would make a savepoint; only a client can connect.
   if (!('$connect' in db)) return await work(db)
   for (let tries = 1; ; tries++) {
     try {
-      return await writers(() => db.$transaction(work, { maxWait: 5_000, timeout: transactionMs }))
+      return await writers(() => db.$transaction(work, { maxWait: 5_000, timeout }))
     } catch (error) {
       if (tries >= mostTries || !isConflict(error)) throw error
     }

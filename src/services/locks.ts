@@ -15,6 +15,9 @@ import type { Prisma } from '../generated/prisma/client.js'
 
 const tree = 7_283_002
 const rights = 7_283_003
+/** A subtree may be large. Together with the wait for a connection it is less than a handler may take, so that nobody is told of a failure before it is one. */
+const treeMs = 24_000
+const treeStatementMs = 20_000
 
 type Transaction = Prisma.TransactionClient
 
@@ -34,12 +37,13 @@ export async function keepingRights<T> (db: Database, work: (tx: Transaction) =>
   })
 }
 
-/** Moves or deletes, which may also change who has which rights. */
+/** Moves or deletes, which may also change who has which rights. Waiting for the locks takes no longer than elsewhere; the work may. */
 export async function changingTree<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock(${tree}), pg_advisory_xact_lock(${rights})`
+    await tx.$executeRaw`
+      SELECT pg_advisory_xact_lock(${tree}), pg_advisory_xact_lock(${rights}), set_config('statement_timeout', ${String(treeStatementMs)}, true)`
     return await work(tx)
-  })
+  }, treeMs)
 }
 
 /** Changes who has which rights. */

@@ -44,7 +44,7 @@ export async function moveResource (db: Database, caller: Caller, id: string, pa
  * not given by the move.
  */
 const gainedByMove = (id: string, parentId: string): Prisma.Sql => Prisma.sql`
-  WITH moved AS (SELECT DISTINCT r.type FROM resources r WHERE r.id IN (${below(id)})),
+  WITH moved AS (SELECT DISTINCT type FROM resource_closure WHERE ancestor_id = ${id}::uuid),
   possible AS (
     SELECT t.name AS type, action FROM resource_types t, unnest(${actionsOfType}) action
     WHERE t.name IN (SELECT type FROM moved) AND action <> 'create'
@@ -70,21 +70,23 @@ export async function deleteResource (db: Database, caller: Caller, id: string, 
     await getAllowedResource(tx, caller, id, ['delete'])
     if (isRecursive) {
       const [missing] = await findNotHeld(tx, caller, id, Prisma.sql`
-        SELECT DISTINCT r.type, action FROM resources r, unnest(ARRAY['view', 'delete']) action WHERE r.id IN (${below(id)})`)
+        SELECT DISTINCT c.type, action FROM resource_closure c, unnest(ARRAY['view', 'delete']) action WHERE c.ancestor_id = ${id}::uuid`)
       if (missing !== undefined) throw notHeld(id, missing)
     }
     if (id === rootId) throw new DomainError('built-in')
     const [child] = await tx.$queryRaw<Array<{ id: string }>>`SELECT id FROM resources WHERE parent_id = ${id}::uuid LIMIT 1`
     if (child !== undefined && !isRecursive) throw new DomainError('has-children')
     const isBelow = (column: Prisma.Sql) => Prisma.sql`${column} IN (${below(id)})`
+    // By their key: for tens of thousands the planner would rather read all resources.
+    const isOneOfThem = Prisma.sql`id = ANY (ARRAY(${below(id)}))`
     await keepingOwners(tx, ownedThrough(below(id)), async () => {
       // With all that goes along: bindings on it and of it, members in it and of it.
       await recordEvents(tx, caller, Prisma.join([
         memberEvents('member.removed', Prisma.sql`(SELECT * FROM group_members WHERE ${isBelow(Prisma.sql`group_id`)} OR ${isBelow(Prisma.sql`member_group_id`)} ORDER BY id)`),
         bindingEvents('binding.deleted', Prisma.sql`(SELECT * FROM role_bindings WHERE ${isBelow(Prisma.sql`resource_id`)} OR ${isBelow(Prisma.sql`group_id`)} ORDER BY id)`),
-        resourceEvents('resource.deleted', Prisma.sql`(SELECT * FROM resources WHERE ${isBelow(Prisma.sql`id`)} ORDER BY id)`)
+        resourceEvents('resource.deleted', Prisma.sql`(SELECT * FROM resources WHERE ${isOneOfThem} ORDER BY id)`)
       ], ' UNION ALL '))
-      await tx.$executeRaw`DELETE FROM resources WHERE ${isBelow(Prisma.sql`id`)}`
+      await tx.$executeRaw`DELETE FROM resources WHERE ${isOneOfThem}`
     })
   })
 }

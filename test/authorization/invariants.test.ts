@@ -29,17 +29,17 @@ const inside = async (groupId: string) =>
 async function assertClosures (t: Test): Promise<void> {
   const resources = await query('SELECT id, type, parent_id FROM resources')
   const members = await query('SELECT group_id, member_group_id FROM group_members WHERE member_group_id IS NOT NULL')
-  const tree = resources.flatMap(({ id }) => {
+  const tree = resources.flatMap(({ id, type }) => {
     const rows: string[] = []
     for (let at = id, distance = 0; at !== null; distance++) {
-      rows.push(`${at} ${id} ${distance}`)
+      rows.push(`${at} ${id} ${distance} ${type}`)
       at = resources.find((resource) => resource['id'] === at)?.['parent_id'] ?? null
     }
     return rows
   })
   const within = (id: string): string[] => [id, ...members.filter((row) => row['group_id'] === id).flatMap((row) => within(row['member_group_id']))]
   const groups = resources.filter(({ type }) => type === 'group').flatMap(({ id }) => [...new Set(within(id))].map((member) => `${id} ${member}`))
-  const stored = await query("SELECT concat_ws(' ', ancestor_id, descendant_id, distance) AS row FROM resource_closure")
+  const stored = await query("SELECT concat_ws(' ', ancestor_id, descendant_id, distance, type) AS row FROM resource_closure")
   const storedGroups = await query("SELECT concat_ws(' ', group_id, member_group_id) AS row FROM group_closure")
   t.same(stored.map(({ row }) => row).sort(), tree.sort(), 'the closure of the tree is right')
   t.same(storedGroups.map(({ row }) => row).sort(), groups.sort(), 'the closure of groups is right')
@@ -118,9 +118,54 @@ for (const [what, state, sql, values] of refused) {
   })
 }
 
+t.test('a subtree added by one statement, parents first, has the right closures and containers', async (t) => {
+  const [top, below, last, group] = [uuidv7(), uuidv7(), uuidv7(), uuidv7()]
+  await query(`INSERT INTO resources (id, type, name, parent_id) VALUES
+    ($1, 'organization', 'x', $5), ($2, 'project', 'x', $1), ($3, 'document', 'x', $2), ($4, 'group', 'x', $1)`, [top, below, last, group, rootId])
+  await assertClosures(t)
+  t.same(await query('SELECT id, parent_type, is_container FROM resources WHERE id = ANY ($1) ORDER BY id', [[top, below, last, group]]), [
+    { id: top, parent_type: 'system', is_container: true },
+    { id: below, parent_type: 'organization', is_container: true },
+    { id: last, parent_type: 'project', is_container: false },
+    { id: group, parent_type: 'organization', is_container: false }
+  ])
+  await query('DELETE FROM resources WHERE id = ANY ($1)', [[top, below, last, group]])
+  await assertClosures(t)
+})
+
+t.test('statements that say something else about what is copied are corrected', async (t) => {
+  const [place, leaf, kept, spare] = [await add('project', organization), uuidv7(), uuidv7(), uuidv7()]
+  await query("INSERT INTO resources (id, type, name, parent_id, parent_type, is_container) VALUES ($1, 'document', 'x', $2, 'system', true)", [leaf, place])
+  await query(`${bindingColumns} VALUES ($1, 'viewer', $3, $5, NULL, $5), ($2, 'viewer', $4, $5, NULL, $5)`, [kept, spare, place, leaf, user])
+  const copies = async () => [
+    ...await query('SELECT parent_type, is_container FROM resources WHERE id IN ($1, $2) ORDER BY id', [place, leaf]),
+    ...await query('SELECT resource_type, resource_parent_id, is_on_container FROM role_bindings WHERE id IN ($1, $2) ORDER BY id', [kept, spare])
+  ]
+  const right = [
+    { parent_type: 'organization', is_container: true },
+    { parent_type: 'project', is_container: false },
+    { resource_type: 'project', resource_parent_id: organization, is_on_container: true },
+    { resource_type: 'document', resource_parent_id: place, is_on_container: false }
+  ]
+  t.same(await copies(), right, 'when they are added')
+  for (const wrong of [
+    'UPDATE resources SET is_container = NOT is_container',
+    "UPDATE resources SET parent_type = 'system'",
+    'UPDATE resources SET parent_type = NULL, is_container = false',
+    'UPDATE role_bindings SET is_on_container = NOT is_on_container',
+    "UPDATE role_bindings SET resource_type = 'group'",
+    'UPDATE role_bindings SET resource_parent_id = resource_id'
+  ]) {
+    await query(wrong)
+    t.same(await copies(), right, wrong)
+  }
+})
+
 t.test('a subtree that moves takes its closure along', async (t) => {
   const other = await add('organization')
   await move(project, other)
+  await assertClosures(t)
+  await move(project, await add('project', await add('project', organization)))
   await assertClosures(t)
   await query('UPDATE resources SET parent_id = $2 WHERE id IN ($1, $3)', [project, organization, other])
   await assertClosures(t)
