@@ -76,17 +76,18 @@ export async function deleteResource (db: Database, caller: Caller, id: string, 
     if (id === rootId) throw new DomainError('built-in')
     const [child] = await tx.$queryRaw<Array<{ id: string }>>`SELECT id FROM resources WHERE parent_id = ${id}::uuid LIMIT 1`
     if (child !== undefined && !isRecursive) throw new DomainError('has-children')
-    const isBelow = (column: Prisma.Sql) => Prisma.sql`${column} IN (${below(id)})`
-    // By their key: for tens of thousands the planner would rather read all resources.
-    const isOneOfThem = Prisma.sql`id = ANY (ARRAY(${below(id)}))`
+    // By indexes: the planner would rather read all resources, and all bindings and members even for a single one.
+    const isBelow = (column: Prisma.Sql) => Prisma.sql`${column} = ANY (ARRAY(${below(id)}))`
+    const hangOn = (table: Prisma.Sql, one: Prisma.Sql, other: Prisma.Sql) => Prisma.sql`(SELECT * FROM ${table} WHERE id IN (
+      SELECT id FROM ${table} WHERE ${isBelow(one)} UNION SELECT id FROM ${table} WHERE ${isBelow(other)}) ORDER BY id)`
     await keepingOwners(tx, ownedThrough(below(id)), async () => {
       // With all that goes along: bindings on it and of it, members in it and of it.
       await recordEvents(tx, caller, Prisma.join([
-        memberEvents('member.removed', Prisma.sql`(SELECT * FROM group_members WHERE ${isBelow(Prisma.sql`group_id`)} OR ${isBelow(Prisma.sql`member_group_id`)} ORDER BY id)`),
-        bindingEvents('binding.deleted', Prisma.sql`(SELECT * FROM role_bindings WHERE ${isBelow(Prisma.sql`resource_id`)} OR ${isBelow(Prisma.sql`group_id`)} ORDER BY id)`),
-        resourceEvents('resource.deleted', Prisma.sql`(SELECT * FROM resources WHERE ${isOneOfThem} ORDER BY id)`)
+        memberEvents('member.removed', hangOn(Prisma.sql`group_members`, Prisma.sql`group_id`, Prisma.sql`member_group_id`)),
+        bindingEvents('binding.deleted', hangOn(Prisma.sql`role_bindings`, Prisma.sql`resource_id`, Prisma.sql`group_id`)),
+        resourceEvents('resource.deleted', Prisma.sql`(SELECT * FROM resources WHERE ${isBelow(Prisma.sql`id`)} ORDER BY id)`)
       ], ' UNION ALL '))
-      await tx.$executeRaw`DELETE FROM resources WHERE ${isOneOfThem}`
+      await tx.$executeRaw`DELETE FROM resources WHERE ${isBelow(Prisma.sql`id`)}`
     })
   })
 }

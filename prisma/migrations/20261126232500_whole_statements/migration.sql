@@ -57,23 +57,23 @@ END $$;
 CREATE TRIGGER "resources_remove_closure" AFTER DELETE ON "resources" REFERENCING OLD TABLE AS "gone"
   FOR EACH STATEMENT EXECUTE FUNCTION "resources_remove_closure"();
 
--- Moving. Rows of ancestors that stay are left as they are, unless the depth changes.
+-- Moving. Rows of ancestors that stay are left as they are, unless the depth changes. Rows are looked up by both parts of their key: of a
+-- join, the planner would for a single one read all that is below the root.
 CREATE OR REPLACE FUNCTION "resources_move_closure"() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   old_above UUID[] := ARRAY(SELECT ancestor_id FROM resource_closure WHERE descendant_id = OLD.parent_id);
   new_above UUID[] := ARRAY(SELECT ancestor_id FROM resource_closure WHERE descendant_id = NEW.parent_id);
+  leaving UUID[] := ARRAY(SELECT unnest(old_above) EXCEPT SELECT unnest(new_above));
+  staying UUID[] := ARRAY(SELECT unnest(old_above) INTERSECT SELECT unnest(new_above));
+  moved UUID[] := ARRAY(SELECT descendant_id FROM resource_closure WHERE ancestor_id = NEW.id);
   deeper INTEGER := cardinality(new_above) - cardinality(old_above);
 BEGIN
   IF NEW.id = ANY (new_above) THEN
     RAISE EXCEPTION 'a resource cannot stand below itself' USING ERRCODE = 'check_violation', CONSTRAINT = 'resources_cycle_check';
   END IF;
-  DELETE FROM resource_closure c USING resource_closure below
-  WHERE below.ancestor_id = NEW.id AND c.descendant_id = below.descendant_id
-    AND c.ancestor_id = ANY (old_above) AND c.ancestor_id <> ALL (new_above);
+  DELETE FROM resource_closure WHERE descendant_id = ANY (moved) AND ancestor_id = ANY (leaving);
   IF deeper <> 0 THEN
-    UPDATE resource_closure c SET distance = c.distance + deeper FROM resource_closure below
-    WHERE below.ancestor_id = NEW.id AND c.descendant_id = below.descendant_id
-      AND c.ancestor_id = ANY (old_above) AND c.ancestor_id = ANY (new_above);
+    UPDATE resource_closure SET distance = distance + deeper WHERE descendant_id = ANY (moved) AND ancestor_id = ANY (staying);
   END IF;
   INSERT INTO resource_closure (ancestor_id, descendant_id, distance, type)
   SELECT above.ancestor_id, below.descendant_id, above.distance + below.distance + 1, below.type
