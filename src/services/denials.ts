@@ -47,13 +47,19 @@ const mostOfPath = 1_000
  * number. What is forbidden is looked at once more for the grants that let it be seen.
  */
 export async function recordDenials (db: Database, denied: readonly DeniedRequest[]): Promise<void> {
+  // Once for each of who was forbidden what on the same thing.
+  const forbidden = new Map(denied.filter(({ code }) => code !== 'not-found').map((one) => [sightOf(one), one]))
   const sights = new Map<string, Grant[]>()
-  const rows = []
-  for (const { caller, code, denial: { resourceId, action, missing }, path, ...request } of denied) {
-    const decision = code === 'not-found' ? 'hide' : 'forbid'
-    const because = decision === 'hide' ? [] : await findSight(db, sights, caller, resourceId)
-    rows.push({ ...request, userId: caller.userId, path: path.slice(0, mostOfPath), resourceId, action, decision, because, isUnseen: missing === undefined, missing: missing ?? null })
+  for (const [key, { caller: { userId, permissions }, denial: { resourceId } }] of forbidden) {
+    const { because } = await explain(db, { userId, permissions }, { resourceId, action: 'view' })
+    sights.set(key, because.map(justGrant))
   }
+  const rows = denied.map((one) => {
+    const { caller, code, denial: { resourceId, action, missing }, path, ...request } = one
+    const decision = code === 'not-found' ? 'hide' : 'forbid'
+    const because = decision === 'hide' ? [] : sights.get(sightOf(one))
+    return { ...request, userId: caller.userId, path: path.slice(0, mostOfPath), resourceId, action, decision, because, isUnseen: missing === undefined, missing: missing ?? null }
+  })
   await db.$executeRaw`
     INSERT INTO denials (request_id, at, user_id, method, path, resource_id, action, decision, status, because, missing)
     SELECT d."requestId", d.at, d."userId", d.method, d.path, nullif(d."resourceId", ${nobodys}::uuid), d.action, d.decision, d.status, d.because,
@@ -63,13 +69,8 @@ export async function recordDenials (db: Database, denied: readonly DeniedReques
     LEFT JOIN resources r ON r.id = d."resourceId"`
 }
 
-/** The grants that let somebody see a resource, looked up once for each of the two. */
-async function findSight (db: Database, known: Map<string, Grant[]>, { userId, permissions }: Principal, resourceId: string): Promise<Grant[]> {
-  const key = JSON.stringify([userId, permissions, resourceId])
-  const found = known.get(key) ?? (await explain(db, { userId, permissions }, { resourceId, action: 'view' })).because.map(justGrant)
-  known.set(key, found)
-  return found
-}
+/** What the grants depend on that let somebody see a resource. */
+const sightOf = ({ caller: { userId, permissions }, denial: { resourceId } }: DeniedRequest) => JSON.stringify([userId, permissions, resourceId])
 
 /**
  * Finds why a request was denied, for who holds `audit:view` on the root, or may now share what it was about. To the latter it
