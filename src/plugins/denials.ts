@@ -18,7 +18,7 @@ export default fp(async (app) => {
   app.decorate('denials', openWriteBehind<DeniedRequest>({
     write: async (batch) => await recordDenials(app.prisma, batch),
     ownerOf: ({ caller }) => caller.userId,
-    onLoss: (count, error) => app.log.warn({ count, ...error === undefined ? {} : { err: error } }, 'it was not recorded why so many requests were denied')
+    onLoss: (count, error) => app.log.warn({ count, err: error }, 'it was not recorded why so many requests were denied')
   }))
   app.decorateRequest('denied', null)
   app.addHook('onError', async (request, _reply, error) => {
