@@ -4,6 +4,7 @@ import type { Principal } from './caller.js'
 import type { Database } from './database.js'
 import { actionsOfType, allowedActions, allows, grantsOn, heldBy, heldByEveryone, isSeen, isUnexpired } from './decision.js'
 import { type FoundGrant, type Grant, grantsFor, withChains } from './grants.js'
+import { lastId } from './ids.js'
 
 export interface Access {
   user: { id: string, name: string, email: string }
@@ -47,9 +48,13 @@ export async function listAccess (
   }
 }
 
+/** From each group so many first: two, as whoever founded everything is the first of many. */
+const fewOfEach = 2
+
 /**
  * Walks the members of every bound group, and the bindings of users on every ancestor, each in the order of the users' ids
- * and no further than the page: a group of a hundred thousand costs as much of it as the page takes.
+ * and no further than the page: a group of a hundred thousand costs as much of it as the page takes. The first few of each
+ * group tell how far the page can reach, so of a thousand groups only those are walked on that have more up to there.
  */
 async function listUserIds (
   db: Database, resourceId: string, action: string | undefined, { type, actions, everyoneSees, everyoneHolds }: Situation,
@@ -61,22 +66,35 @@ async function listUserIds (
   const wanted = isBySeeing ? ['view'] : action === undefined ? actions : [action]
   const sees = allows(Prisma.sql`held.permissions`, Prisma.sql`${type}`, Prisma.sql`'view'`)
   // As a scalar, which the planner leaves where it is; of an EXISTS it would make a join with every binding above.
-  const mustSee = (id: Prisma.Sql) => everyoneSees || isBySeeing ? Prisma.empty : Prisma.sql`AND (SELECT ${sees} FROM (${heldBy(id, Prisma.sql`${resourceId}::uuid`)}) held)`
-  const rest = (id: Prisma.Sql) => Prisma.sql`${after === undefined ? Prisma.empty : Prisma.sql`AND ${id} > ${after}::uuid`}
-    AND EXISTS (SELECT FROM users u WHERE u.id = ${id} AND u.is_active) ${mustSee(id)} ORDER BY ${id} LIMIT ${limit}`
+  const mustSee = (id: Prisma.Sql, isSurelySeen: Prisma.Sql) => everyoneSees || isBySeeing
+    ? Prisma.empty
+    : Prisma.sql`AND (${isSurelySeen} OR (SELECT ${sees} FROM (${heldBy(id, Prisma.sql`${resourceId}::uuid`)}) held))`
+  const firstOf = (id: Prisma.Sql, isSurelySeen: Prisma.Sql, most: number) => Prisma.sql`${after === undefined ? Prisma.empty : Prisma.sql`AND ${id} > ${after}::uuid`}
+    AND EXISTS (SELECT FROM users u WHERE u.id = ${id} AND u.is_active) ${mustSee(id, isSurelySeen)} ORDER BY ${id} LIMIT ${most}`
+  const rolesGiving = (actions: string[]) => Prisma.sql`ARRAY(SELECT p.role FROM role_permissions p WHERE p.type IN (${type}, '*') AND p.action = ANY (${[...actions, '*']}::text[]))`
+  const isAmong = (roles: Prisma.Sql) => Prisma.sql`b.role = ANY ((SELECT ${roles} FROM giving)::text[])`
+  const member = Prisma.sql`m.user_id`
   const rows = await db.$queryRaw<Array<{ id: string }>>`
-    WITH giving AS MATERIALIZED (SELECT ARRAY(SELECT p.role FROM role_permissions p WHERE p.type IN (${type}, '*') AND p.action = ANY (${[...wanted, '*']}::text[])) AS roles),
+    WITH giving AS MATERIALIZED (SELECT ${rolesGiving(wanted)} AS roles, ${rolesGiving(['view'])} AS seeing),
     place AS MATERIALIZED (SELECT ancestor_id AS id FROM resource_closure WHERE descendant_id = ${resourceId}::uuid),
     inside AS MATERIALIZED (
-      SELECT DISTINCT c.member_group_id AS id FROM role_bindings b JOIN group_closure c ON c.group_id = b.group_id
-      WHERE b.resource_id IN (SELECT id FROM place) AND b.group_id IS NOT NULL AND b.role = ANY ((SELECT roles FROM giving)::text[]) AND ${isUnexpired(Prisma.sql`b`)})
+      SELECT c.member_group_id AS id, bool_or(${isAmong(Prisma.sql`seeing`)}) AS is_seen FROM role_bindings b JOIN group_closure c ON c.group_id = b.group_id
+      WHERE b.resource_id IN (SELECT id FROM place) AND b.group_id IS NOT NULL AND ${isAmong(Prisma.sql`roles`)} AND ${isUnexpired(Prisma.sql`b`)} GROUP BY c.member_group_id),
+    begun AS MATERIALIZED (
+      SELECT inside.*, ARRAY(SELECT m.user_id FROM group_members m
+        WHERE m.group_id = inside.id AND m.user_id IS NOT NULL ${firstOf(member, Prisma.sql`inside.is_seen`, fewOfEach)}) AS ids FROM inside),
+    furthest AS MATERIALIZED (SELECT coalesce((SELECT DISTINCT one.id FROM begun CROSS JOIN LATERAL unnest(begun.ids) one(id) ORDER BY one.id OFFSET ${limit - 1} LIMIT 1), ${lastId}::uuid) AS id)
     SELECT DISTINCT found.id FROM (
       SELECT bound.id FROM place CROSS JOIN LATERAL (
         SELECT DISTINCT b.subject_id AS id FROM role_bindings b
-        WHERE b.resource_id = place.id AND b.user_id IS NOT NULL AND b.role = ANY ((SELECT roles FROM giving)::text[]) AND ${isUnexpired(Prisma.sql`b`)} ${rest(Prisma.sql`b.subject_id`)}) bound
+        WHERE b.resource_id = place.id AND b.user_id IS NOT NULL AND ${isAmong(Prisma.sql`roles`)} AND ${isUnexpired(Prisma.sql`b`)}
+          ${firstOf(Prisma.sql`b.subject_id`, isAmong(Prisma.sql`seeing`), limit)}) bound
+      UNION ALL SELECT unnest(ids) FROM begun
       UNION ALL
-      SELECT member.id FROM inside CROSS JOIN LATERAL (
-        SELECT m.user_id AS id FROM group_members m WHERE m.group_id = inside.id AND m.user_id IS NOT NULL ${rest(Prisma.sql`m.user_id`)}) member) found
+      SELECT further.id FROM furthest CROSS JOIN begun CROSS JOIN LATERAL (
+        SELECT m.user_id AS id FROM group_members m
+        WHERE m.group_id = begun.id AND m.user_id > begun.ids[${fewOfEach}::int] AND m.user_id <= furthest.id ${firstOf(member, Prisma.sql`begun.is_seen`, limit)}) further
+      WHERE begun.ids[${fewOfEach}::int] <= furthest.id) found
     ORDER BY found.id LIMIT ${limit}`
   return rows.map(({ id }) => id)
 }

@@ -6,6 +6,7 @@ import { eventsFor } from './audit-visibility.js'
 import type { Author, Credential, Principal } from './caller.js'
 import type { Database } from './database.js'
 import { findRootPermissions, getAllowedResource, notHeld, rootId } from './decision.js'
+import { lastId } from './ids.js'
 
 /** An event as the API shows it. */
 export interface AuditEvent {
@@ -38,7 +39,6 @@ export interface EventFilter {
 const typesOnResources = eventTypes.filter((type) => /^(resource|member|binding)\./.test(type))
 
 const firstId = rootId
-const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 /** Of a stream, each with a look at the reader's rights: enough for speed, and little in memory even where each is large. */
 const batchSize = 200
 

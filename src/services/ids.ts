@@ -2,6 +2,8 @@
 
 /** The id of nothing. */
 export const nobodys = 'ffffffff-ffff-ffff-ffff-fffffffffffe'
+/** None comes after it. */
+export const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 export function isUuid (text: string): boolean {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)

@@ -98,6 +98,33 @@ t.test('a large group is listed page by page', async (t) => {
   t.same(ids, [...new Set(ids)].sort())
 })
 
+t.test('so are many groups in one, whose members are partly the same, and may see it or not', async (t) => {
+  const { owner, organization, document } = await openPlace()
+  const company = await create(owner, 'group', organization)
+  const teams = Array.from({ length: 40 }, () => uuidv7())
+  await query("INSERT INTO resources (id, type, name, parent_id) SELECT id, 'group', 'team', $2 FROM unnest($1::uuid[]) id", [teams, organization])
+  await query('INSERT INTO group_members (id, group_id, member_group_id) SELECT gen_random_uuid(), $1, id FROM unnest($2::uuid[]) id', [company, teams])
+  // The first two are in every team; of the others each is in two teams, and every seventh is not active.
+  const users = Array.from({ length: 60 }, () => uuidv7()).sort()
+  await query(`INSERT INTO users (id, email, name, password_hash, is_active)
+    SELECT id, id || '@example.net', 'Member', '$argon2id$none', place % 7 <> 0 FROM unnest($1::uuid[]) WITH ORDINALITY each(id, place)`, [users])
+  const rows = teams.flatMap((team, place) => users.filter((_user, index) => index < 2 || index % 40 === place || (index + 13) % 40 === place).map((user) => [team, user]))
+  await query('INSERT INTO group_members (id, group_id, user_id) SELECT gen_random_uuid(), * FROM unnest($1::uuid[], $2::uuid[])', [rows.map(([team]) => team), rows.map(([, user]) => user)])
+  await bind(document, await role('document:edit'), { type: 'group', id: company })
+  const read = async (query: string) => (await readPages(world, owner, `/resources/${document}/access?${query}`)).flat().map(({ user }) => user.id)
+  const owners = await read('limit=100')
+  t.equal(owners.length, 2, 'to edit is not to see')
+  await bind(document, 'viewer', { type: 'group', id: teams[3] })
+  const seeing = users.filter((_user, index) => (index < 2 || index % 40 === 3 || (index + 13) % 40 === 3) && (index + 1) % 7 !== 0)
+  const active = users.filter((_user, index) => (index + 1) % 7 !== 0)
+  for (const limit of [4, 25]) t.same(await read(`action=edit&limit=${limit}`), [...owners, ...seeing].sort(), `${limit} a page, of those who see it otherwise`)
+  await bind(organization, 'viewer', { type: 'group', id: company })
+  for (const limit of [4, 25]) {
+    t.same(await read(`limit=${limit}`), [...owners, ...active].sort(), `${limit} a page`)
+    t.same(await read(`action=edit&limit=${limit}`), [...owners, ...active].sort())
+  }
+})
+
 t.test('roles that one may give are those of which one holds everything', async (t) => {
   const { owner, organization, document } = await openPlace()
   const sharer = await person()
