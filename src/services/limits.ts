@@ -1,7 +1,7 @@
 /**
  * How fast somebody may guess (contract §4, docs/security.md). A place is taken before an attempt and given back unless the
- * attempt was a failure, so that guesses at once cannot race past a limit, and who succeeds pays nothing. The counters are
- * in the database, for all instances together.
+ * attempt was a failure, so that guesses at once cannot race past a limit, and who succeeds pays nothing; whoever finds none waits
+ * for those under way. The counters are in the database, for all instances together.
  */
 import { createHash } from 'node:crypto'
 import ipaddr from 'ipaddr.js'
@@ -10,8 +10,9 @@ import { DomainError, type ErrorCode, type Limit, RateLimitError } from '../erro
 import type { PrismaClient } from '../generated/prisma/client.js'
 import { removeInBatches } from './cleanup.js'
 import type { Database } from './database.js'
+import { inLine, type Place } from './places.js'
 import { isSignedInFrom } from './sessions.js'
-import { counter, freeFailures, type LimitStore, type Place, Slowdown } from './slowdown.js'
+import { counter, freeFailures, type LimitStore, Slowdown } from './slowdown.js'
 
 const limits = {
   account: { name: 'login-account', quota: freeFailures, windowSeconds: 900 },
@@ -60,15 +61,22 @@ export function openLimits (db: Database, store: LimitStore): Limits {
   async function enterLogin ({ email, address, device }: LoginAttempt): Promise<{ client: string, places: Place[] }> {
     const account = accountKey(email)
     const client = digest(`${account}:${device ?? address}`)
-    if (device !== undefined) return { client, places: [required(await clients.enter(client))] }
+    if (device !== undefined) return { client, places: [required(await clients.enter(client), limits.account)] }
 
     const places = [await addresses.enter(networkOf(address))]
-    const [inAccount, inClient] = await Promise.all([accounts.enter(account), clients.enter(client)])
-    places.push(...[inAccount, inClient].filter((place) => typeof place !== 'number'))
-    if (typeof inAccount !== 'number') return { client, places }
-    if (typeof inClient !== 'number' && await isSignedInFrom(db, email, address)) return { client, places }
-    await leaveAll(places)
-    throw new RateLimitError(limits.account, typeof inClient === 'number' ? Math.max(inAccount, inClient) : inAccount)
+    try {
+      // One after the other: whoever has one place waits only for those of a later kind (services/places.ts).
+      const inAccount = await accounts.enter(account)
+      if (typeof inAccount !== 'number') places.push(inAccount)
+      const inClient = await clients.enter(client)
+      if (typeof inClient !== 'number') places.push(inClient)
+      if (typeof inAccount !== 'number') return { client, places }
+      if (typeof inClient !== 'number' && await isSignedInFrom(db, email, address)) return { client, places }
+      throw new RateLimitError(limits.account, typeof inClient === 'number' ? Math.max(inAccount, inClient) : inAccount)
+    } catch (error) {
+      await leaveAll(places)
+      throw error
+    }
   }
 
   return {
@@ -81,10 +89,13 @@ export function openLimits (db: Database, store: LimitStore): Limits {
     register: async (address, work) => {
       const place = await registrations.enter(networkOf(address))
       try {
-        return await work()
+        const result = await work()
+        place.stay()
+        return result
       } catch (error) {
         // That an address is taken tells something; that a field is wrong does not.
-        if (!isCode(error, 'email-taken')) await place.leave()
+        if (isCode(error, 'email-taken')) place.stay()
+        else await place.leave()
         throw error
       }
     },
@@ -94,7 +105,7 @@ export function openLimits (db: Database, store: LimitStore): Limits {
       try {
         return await work()
       } catch (error) {
-        if (isCode(error, 'unknown-subject')) await subjects.enter(userId)
+        if (isCode(error, 'unknown-subject')) (await subjects.enter(userId)).stay()
         throw error
       }
     }
@@ -116,20 +127,19 @@ export async function removeExpiredLimits (db: PrismaClient, batchSize = 500): P
 /** A number of places for each key, all of which are free again when the time since the first has passed. */
 function window (store: LimitStore, limit: Limit) {
   const places = counter(store, limit.name, limit.quota, limit.windowSeconds)
-  const leave = async (key: string) => { await places.reward(key) }
-  return {
-    /** @throws {RateLimitError} */
-    enter: async (key: string): Promise<Place> => {
-      try {
-        await places.consume(key)
-      } catch (refusal) {
-        if (!(refusal instanceof RateLimiterRes)) throw refusal
-        await leave(key)
-        throw new RateLimitError(limit, refusal.msBeforeNext)
-      }
-      return { leave: async () => await leave(key) }
+  const giveBack = async (key: string) => { await places.reward(key) }
+  const enter = inLine(async (key) => {
+    try {
+      await places.consume(key)
+      return { giveBack: async () => await giveBack(key) }
+    } catch (refusal) {
+      if (!(refusal instanceof RateLimiterRes)) throw refusal
+      await giveBack(key)
+      return refusal.msBeforeNext
     }
-  }
+  }, limit.quota)
+  /** @throws {DomainError} overloaded, {RateLimitError} */
+  return { enter: async (key: string) => required(await enter(key), limit) }
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest('base64url')
@@ -143,6 +153,7 @@ async function leavingUnless<T> (code: ErrorCode, places: Place[], work: () => P
     return result
   }, async (error) => {
     if (!isCode(error, code)) await leaveAll(places)
+    else for (const place of places) place.stay()
     throw error
   })
 }
@@ -151,8 +162,8 @@ async function leaveAll (places: Place[]): Promise<void> {
   await Promise.all(places.map(async (place) => await place.leave()))
 }
 
-function required (place: Place | number): Place {
-  if (typeof place === 'number') throw new RateLimitError(limits.account, place)
+function required (place: Place | number, limit: Limit): Place {
+  if (typeof place === 'number') throw new RateLimitError(limit, place)
   return place
 }
 

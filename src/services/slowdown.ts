@@ -1,5 +1,6 @@
 /** Failures of one kind for one key, the first few of which are free, and each of the next comes after a longer wait. */
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible'
+import { inLine, type TakePlace } from './places.js'
 
 /** Where the counters are kept: a pool of connections. */
 export type LimitStore = object
@@ -14,25 +15,21 @@ export const counter = (storeClient: LimitStore, keyPrefix: string, points: numb
   storeClient, storeType: 'pool', tableName: 'rate_limits', tableCreated: true, clearExpiredByTimeout: false, keyPrefix, points, duration
 })
 
-/** A place that was taken for an attempt before its outcome is known, so that attempts at once cannot all come in. */
-export interface Place {
-  /** Gives it back: the attempt was no failure. */
-  leave: () => Promise<void>
-}
-
 export class Slowdown {
   readonly #failures
   readonly #wait
+  /** Takes a place for a key, or tells the milliseconds to wait. @throws {DomainError} overloaded */
+  readonly enter
 
   constructor (store: LimitStore, name: string) {
     this.#failures = counter(store, name, freeFailures, windowSeconds)
     this.#wait = counter(store, `${name}-wait`, 1, longestWaitSeconds)
+    this.enter = inLine(async (key) => await this.#take(key), freeFailures)
   }
 
-  /** Takes a place. @returns milliseconds to wait when there is none */
-  async enter (key: string): Promise<Place | number> {
+  async #take (key: string): ReturnType<TakePlace> {
     const { consumedPoints: count } = await this.#failures.penalty(key)
-    if (count < freeFailures) return { leave: async () => { await this.#failures.reward(key) } }
+    if (count < freeFailures) return { giveBack: async () => { await this.#failures.reward(key) } }
     try {
       // Of many at once one gets through, and closes the way for the others: should it fail, the next has to wait.
       await this.#wait.consume(key, 1, { customDuration: Math.min(2 ** (count - freeFailures + 1), longestWaitSeconds) })
@@ -41,7 +38,7 @@ export class Slowdown {
       if (refusal instanceof RateLimiterRes) return refusal.msBeforeNext
       throw refusal
     }
-    return { leave: async () => { await Promise.all([this.#failures.reward(key), this.#wait.delete(key)]) } }
+    return { giveBack: async () => { await Promise.all([this.#failures.reward(key), this.#wait.delete(key)]) } }
   }
 
   /** Forgets the failures of a key. Whoever was let in after a wait has ended it by leaving. */

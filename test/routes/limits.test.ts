@@ -41,6 +41,13 @@ t.test('the sixth failed login is 429, which says when to come again', async (t)
   t.match(await logIn(email, password, from(newAddress()), second.request), limited, 'and at another instance')
 })
 
+t.test('right passwords at once are all let in, and guesses at once are not', async (t) => {
+  const { email } = await register()
+  const atOnce = async (given: string) => (await Promise.all(Array.from({ length: 16 }, () => logIn(email, given)))).map(({ status }) => status).sort()
+  t.same(await atOnce(password), Array(16).fill(200))
+  t.same(await atOnce('wrong'), [...Array(5).fill(401), ...Array(11).fill(429)])
+})
+
 t.test('whether there is such an account makes no difference', async (t) => {
   const { email } = await register()
   const deactivated = await register()

@@ -9,6 +9,8 @@ import { openTestDatabase } from '../helpers/database.js'
 const database = await openTestDatabase()
 const { db, query, url } = database
 const pools = [new pg.Pool({ connectionString: url }), new pg.Pool({ connectionString: url })]
+// The database is dropped while their connections are still closing.
+for (const pool of pools) pool.on('error', () => {})
 t.teardown(() => Promise.all(pools.map((pool) => pool.end())))
 /** Two instances of the service. */
 const [limits, otherInstance] = pools.map((pool) => openLimits(db, pool)) as [ReturnType<typeof openLimits>, ReturnType<typeof openLimits>]
@@ -76,13 +78,36 @@ t.test('of 60 guesses at once, at two instances, five are looked at', async (t) 
   const found = await Promise.all(Array.from({ length: 60 }, (_, index) => tryLogin({ email }, guess, index % 2 === 0 ? limits : otherInstance)))
   t.equal(looks, 5)
   t.equal(found.filter((one) => one === failed).length, 5)
-  t.ok(found.every((one) => one === failed || typeof one === 'number'))
+  t.ok(found.every((one) => one === failed || (typeof one === 'number' && one <= 4)), 'and the others wait no longer than after guesses one by one', { found })
 })
 
 t.test('a right password pays nothing', async (t) => {
   const [email, address] = [newEmail(), newAddress()]
   t.same(await times(60, () => tryLogin({ email, address }, right)), Array(60).fill('in'))
   t.same(await times(5, () => tryLogin({ email }, wrong)), Array(5).fill(failed))
+})
+
+t.test('nor do many at once, which wait for each other', async (t) => {
+  const atOnce = async (count: number, attempt: () => Partial<LoginAttempt>, at = (_index: number) => limits) =>
+    await Promise.all(Array.from({ length: count }, (_, index) => tryLogin(attempt(), right, at(index))))
+  const [email, address] = [newEmail(), newAddress()]
+  t.same(await atOnce(60, () => ({ email })), Array(60).fill('in'), 'from many addresses')
+  t.same(await atOnce(60, () => ({ email, address })), Array(60).fill('in'), 'from one')
+  t.same(await atOnce(60, () => ({ email, address, device: 'mine' })), Array(60).fill('in'), 'from one browser that is known')
+  t.same(await atOnce(60, () => ({ email }), (index) => index % 2 === 0 ? limits : otherInstance), Array(60).fill('in'), 'at two instances')
+  t.same(await atOnce(120, () => ({ email: newEmail(), address })), Array(120).fill('in'), 'for many accounts')
+  t.same(await times(4, () => tryLogin({ email, address }, wrong)), Array(4).fill(failed))
+  t.same(await atOnce(60, () => ({ email, address })), Array(60).fill('in'), 'after four failures too')
+  t.equal(await tryLogin({ email }, wrong), failed)
+  t.same(await atOnce(60, () => ({ email })), Array(60).fill(2), 'but none after five')
+})
+
+t.test('right passwords among guesses at once let no more guesses in', async (t) => {
+  const email = newEmail()
+  const found = await Promise.all(Array.from({ length: 40 }, (_, index) => tryLogin({ email }, index % 2 === 0 ? wrong : right)))
+  // The fourth one closes the way when a right one is under way beside it.
+  t.ok([4, 5].includes(found.filter((one) => one === failed).length), 'five at most', { found })
+  t.type(await tryLogin({ email }, right), 'number')
 })
 
 t.test('nor does a fault of ours', async (t) => {
@@ -174,6 +199,7 @@ t.test('an address makes 30 accounts an hour, those that exist already counted',
 t.test('somebody who is signed in has 20 wrong current passwords in 15 minutes', async (t) => {
   const confirm = async (work: () => Promise<unknown>, userId = 'one') => await outcome(limits.confirmPassword(userId, work))
   t.same(await times(25, () => confirm(right)), Array(25).fill('in'))
+  t.same(await Promise.all(Array.from({ length: 60 }, () => confirm(right))), Array(60).fill('in'))
   const found = await Promise.all(Array.from({ length: 30 }, () => confirm(wrong)))
   t.equal(found.filter((one) => one === failed).length, 20)
   t.type(await confirm(right), 'number')
