@@ -36,15 +36,19 @@ function literal (value: unknown): string {
 
 interface Plan { 'Shared Hit Blocks': number, 'Shared Read Blocks': number }
 
-/** Prepares the statements that some work sends, word for word, runs each again by its generic plan, and adds up the buffers that they touch. */
+/**
+ * Prepares the statements that some work sends, word for word, runs each again by its generic plan, and adds up the buffers that they
+ * touch: at a second time, as what a connection looks up of the catalogues at the first is none of the plan's.
+ */
 async function buffersOf<T extends unknown[] | object | null> (work: () => Promise<T>): Promise<{ buffers: number, result: T }> {
   let result: T | undefined
   const statements = await listStatements(async () => { result = await work() }, database)
   let buffers = 0
   for (const { sql, values } of statements) {
     await query(`PREPARE statement AS ${sql}`)
-    const [row] = await query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-      `EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE statement${values.length === 0 ? '' : `(${values.map(literal).join(', ')})`}`)
+    const execute = `EXECUTE statement${values.length === 0 ? '' : `(${values.map(literal).join(', ')})`}`
+    await query(execute)
+    const [row] = await query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ${execute}`)
     const { Plan: plan } = (row as { 'QUERY PLAN': [{ Plan: Plan }] })['QUERY PLAN'][0]
     buffers += plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
     await query('DEALLOCATE statement')
@@ -52,22 +56,20 @@ async function buffersOf<T extends unknown[] | object | null> (work: () => Promi
   return { buffers, result: result as T }
 }
 
-t.test('a decision touches at most 30 buffers, whoever asks and however it ends, and two more where the ids of two hundred groups fill two pages', async (t) => {
+t.test('a decision touches at most 30 buffers, whoever asks and however it ends', async (t) => {
   for (const [name, number, isSeen] of [
     ['sparse', 1500, true], ['sparse', 1501, false], ['dense', 1, true], ['direct', 6, true], ['direct', 7, false],
     ['many groups', (150 * 5 + 1) * 29, true], ['many groups', 2, false], ['large group', 2, false], ['nobody', 1, false]
   ] as const) {
     const { buffers, result } = await buffersOf(async () => await findSeenResource(db, as(name), idOf('document', number)))
     t.equal(result !== null, isSeen, `${name}: ${isSeen ? 'seen' : 'hidden'}`)
-    t.ok(buffers > 0 && buffers <= (name === 'many groups' ? 32 : 30), `${buffers} buffers`)
+    t.ok(buffers > 0 && buffers <= 30, `${buffers} buffers`)
   }
   const { buffers } = await buffersOf(async () => await findSeenResource(db, as('dense'), idOf('document', documents + 1)))
   t.ok(buffers <= 30, `absent: ${buffers} buffers`)
 })
 
-t.test('a page of a list touches at most 250, at the start and in the middle, whatever it is narrowed to, and 1,200 for who is in two hundred groups', async (t) => {
-  // Where the planner takes an index for each of the groups it is more than a thousand: seen now and then, on the same data.
-  const most = (name: CallerName) => name === 'many groups' ? 1_200 : 250
+t.test('a page of a list touches at most 250, at the start and in the middle, whoever asks and whatever it is narrowed to', async (t) => {
   const filters: Array<[ResourceFilter, items: Partial<Record<CallerName, number>>]> = [
     [{}, { sparse: 21, dense: 21, direct: 21, 'many groups': 21, 'large group': 21, nobody: 1 }],
     [{ type: 'document' }, { sparse: 20, dense: 21, direct: 21, 'many groups': 21, 'large group': 21, nobody: 0 }],
@@ -83,7 +85,7 @@ t.test('a page of a list touches at most 250, at the start and in the middle, wh
       const first = await buffersOf(async () => await listResources(db, as(name), filter, { limit }))
       const later = await buffersOf(async () => await listResources(db, as(name), filter, { limit, after: middle }))
       if (items[name] !== undefined) t.equal(first.result.length, items[name], `${JSON.stringify(filter)}, ${name}`)
-      t.ok(Math.max(first.buffers, later.buffers) <= most(name), `${JSON.stringify(filter)}, ${name}: ${first.buffers}, in the middle ${later.buffers}`)
+      t.ok(Math.max(first.buffers, later.buffers) <= 250, `${JSON.stringify(filter)}, ${name}: ${first.buffers}, in the middle ${later.buffers}`)
     }
   }
 })
