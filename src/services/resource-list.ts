@@ -25,12 +25,15 @@ export interface ResourceFilter {
 /** Up to so many bindings on leaves are read at once for all of a user's groups together; of more, each group's are walked by themselves. */
 const fewBindings = 1_000
 
+/** About so many names are looked up one by one for a search, of all containers together, which takes less than to read those of a million. */
+const fewNames = 20_000
+
 /** The condition of all of some, where there are any. */
 const all = (...conditions: Array<Sql | undefined>): Sql => Prisma.join([Prisma.sql`TRUE`, ...conditions.filter((condition) => condition !== undefined)], ' AND ')
 
 /**
  * A page of the resources that a user sees and on which they may do an action, in the order of their ids. A search by name
- * reads names until the page is full.
+ * reads names until the page is full; where that takes long, those of all resources.
  * @param page `after`: the last id of the page before; `limit`: how many
  */
 export async function listResources (db: Reader, principal: Principal, filter: ResourceFilter, page: { after?: string | undefined, limit: number }): Promise<Resource[]> {
@@ -53,6 +56,7 @@ export async function listResources (db: Reader, principal: Principal, filter: R
     subject AS MATERIALIZED (SELECT ${subjectsOf(Prisma.sql`${principal.userId}::uuid`)} AS ids),
     own AS MATERIALIZED (SELECT b.resource_id, b.role FROM role_bindings b WHERE b.is_on_container AND b.subject_id = ANY (${subjects}) AND ${unexpired}),
     few AS MATERIALIZED (${fewOnLeaves(conditions)}),
+    ${filter.q === undefined ? Prisma.empty : Prisma.sql`named AS MATERIALIZED (SELECT r.id FROM resources r WHERE ${conditions.isNamed}),`}
     page AS MATERIALIZED (
       SELECT ARRAY(SELECT DISTINCT found.id FROM (${inherited} UNION ALL ${onLeaves(conditions)}) found ORDER BY found.id LIMIT ${page.limit}) AS ids)
     SELECT ${resourceColumns} FROM resources r JOIN resource_types t ON t.name = r.type
@@ -67,7 +71,15 @@ function conditionsOf (principal: Principal, { type, parentId, action = 'view', 
   const isStandard = standardActions.some((standard) => standard === action)
   /** Whether the user sees what has an id. As a scalar, which the planner leaves where it is, so that it is asked only of those that come so far. */
   const seesById = (id: Sql) => Prisma.sql`(SELECT ${isSeen} FROM resources r CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`r.id`)}) held WHERE r.id = ${id})`
+  // position(), not LIKE: nothing in the text needs escaping.
+  const isNamed = Prisma.sql`position(lower(${q}) IN lower(r.name)) > 0`
+  const isNamedById = (id: Sql) => Prisma.sql`(SELECT ${isNamed} FROM resources r WHERE r.id = ${id})`
+  // As an array, which the planner takes for a short one: so each candidate is looked up among its hashes, however many there are.
+  const isFound = Prisma.sql`CASE WHEN candidate.place <= ${fewNames} / (SELECT 1 + count(*) FROM own) THEN ${isNamedById(Prisma.sql`candidate.id`)}
+    ELSE candidate.id IN (SELECT unnest(ARRAY(SELECT id FROM named))) END`
+  const isAfter = (id: Sql) => after === undefined ? Prisma.sql`TRUE` : Prisma.sql`${id} > ${after}::uuid`
   return {
+    isNamed,
     action: Prisma.sql`${action}`,
     limit,
     type,
@@ -75,25 +87,28 @@ function conditionsOf (principal: Principal, { type, parentId, action = 'view', 
     unexpired: isUnexpired(Prisma.sql`b`),
     /** Types that have the action; undefined: all. */
     typesWithAction: isStandard ? undefined : Prisma.sql`(SELECT t.name FROM resource_types t WHERE ${action} = ANY (t.own_actions))`,
-    /** Of candidates, before they are counted. What a grant of the action reaches may be hidden all the same, unless it is one of `view` as well. */
-    matches: (id: Sql, isSurelySeen: Sql) => all(
-      after === undefined ? undefined : Prisma.sql`${id} > ${after}::uuid`,
-      // position(), not LIKE: nothing in the text needs escaping.
-      q === undefined ? undefined : Prisma.sql`(SELECT position(lower(${q}) IN lower(r.name)) > 0 FROM resources r WHERE r.id = ${id})`,
-      action === 'view' ? undefined : Prisma.sql`(${isSurelySeen} OR ${seesById(id)})`),
+    /**
+     * The first few of some candidates, in their order.
+     * @param id their column, and `candidates` FROM and WHERE
+     * @param isSurelySeen whether the grant of the action is one of `view` as well; what it reaches may else be hidden all the same
+     */
+    firstOf: (id: Sql, candidates: Sql, isSurelySeen: Sql) => Prisma.sql`
+      SELECT DISTINCT candidate.id FROM (
+        SELECT ${id} AS id, ${isSurelySeen} AS is_seen ${q === undefined ? Prisma.empty : Prisma.sql`, row_number() OVER (ORDER BY ${id}) AS place`}
+        ${candidates} AND ${isAfter(id)}) candidate
+      WHERE ${all(q === undefined ? undefined : isFound, action === 'view' ? undefined : Prisma.sql`(candidate.is_seen OR ${seesById(Prisma.sql`candidate.id`)})`)}
+      ORDER BY candidate.id LIMIT ${limit}`,
     /** Which bindings give a resource alone; under a parent, those on its children are all that matter. */
     isOnLeaf: all(
       parentId === undefined ? Prisma.sql`NOT b.is_on_container` : Prisma.sql`b.resource_parent_id = ${parentId}::uuid`,
-      after === undefined ? undefined : Prisma.sql`b.resource_id > ${after}::uuid`)
+      isAfter(Prisma.sql`b.resource_id`))
   }
 }
 
 /** From below each container on which the action is given, the first few; of one type where it is given for that, or asked for. */
-function belowContainers ({ action, limit, type, typesWithAction, matches }: Conditions): Sql {
-  const below = (isOfType: Sql) => Prisma.sql`(
-    SELECT c.descendant_id AS id FROM resource_closure c
-    WHERE ${isOfType} AND c.ancestor_id = bound.resource_id AND ${matches(Prisma.sql`c.descendant_id`, Prisma.sql`bound.is_seen`)}
-    ORDER BY c.descendant_id LIMIT ${limit})`
+function belowContainers ({ action, type, typesWithAction, firstOf }: Conditions): Sql {
+  const below = (isOfType: Sql) => Prisma.sql`(${firstOf(
+    Prisma.sql`c.descendant_id`, Prisma.sql`FROM resource_closure c WHERE ${isOfType} AND c.ancestor_id = bound.resource_id`, Prisma.sql`bound.is_seen`)})`
   const isAnyType = type === undefined && typesWithAction === undefined
   const [ofType, tables] = isAnyType
     ? [Prisma.sql`p.type`, Prisma.sql`permission p`]
@@ -112,15 +127,13 @@ function belowContainers ({ action, limit, type, typesWithAction, matches }: Con
 }
 
 /** The first few children of a parent, of each type for which the action is given on the parent. */
-function childrenOf ({ action, limit, type, matches }: Conditions, parentId: string, principal: Principal): Sql {
+function childrenOf ({ action, type, firstOf }: Conditions, parentId: string, principal: Principal): Sql {
   const isAllowed = (of: Sql) => allows(Prisma.sql`held.permissions`, Prisma.sql`t.name`, of)
   return Prisma.sql`
     SELECT found.id FROM resources parent CROSS JOIN LATERAL (${heldOn(principal, Prisma.sql`parent.id`)}) held
     JOIN resource_type_parents child ON child.parent = parent.type JOIN resource_types t ON t.name = child.type
-    CROSS JOIN LATERAL (
-      SELECT c.id FROM resources c WHERE c.parent_id = ${parentId}::uuid AND c.type = t.name
-        AND ${matches(Prisma.sql`c.id`, isAllowed(Prisma.sql`'view'`))}
-      ORDER BY c.id LIMIT ${limit}) found
+    CROSS JOIN LATERAL (${firstOf(
+      Prisma.sql`c.id`, Prisma.sql`FROM resources c WHERE c.parent_id = ${parentId}::uuid AND c.type = t.name`, isAllowed(Prisma.sql`'view'`))}) found
     WHERE parent.id = ${parentId}::uuid AND ${action} = ANY ${actionsOfType} AND ${isAllowed(action)} AND ${type === undefined ? Prisma.sql`TRUE` : Prisma.sql`t.name = ${type}`}`
 }
 
@@ -128,20 +141,18 @@ const fewOnLeaves = ({ subjects, unexpired, isOnLeaf }: Conditions): Sql => Pris
   SELECT b.resource_id, b.resource_type, b.role FROM role_bindings b WHERE b.subject_id = ANY (${subjects}) AND ${isOnLeaf} AND ${unexpired} LIMIT ${fewBindings} + 1`
 
 /** Of the bindings on leaves those that give the action, the first few of each subject. */
-function onLeaves ({ limit, type, subjects, unexpired, typesWithAction, matches, isOnLeaf }: Conditions): Sql {
+function onLeaves ({ type, subjects, unexpired, typesWithAction, firstOf, isOnLeaf }: Conditions): Sql {
   const isAmong = (roles: Sql) => Prisma.sql`ARRAY[b.role || ':' || b.resource_type, b.role || ':*'] && (SELECT ${roles} FROM giving)`
   const gives = all(
     isAmong(Prisma.sql`roles`),
     type === undefined ? undefined : Prisma.sql`b.resource_type = ${type}`,
     typesWithAction === undefined ? undefined : Prisma.sql`b.resource_type IN ${typesWithAction}`)
   const isFew = Prisma.sql`(SELECT count(*) FROM few) <= ${fewBindings}`
+  const firstGivenBy = (bindings: Sql) => firstOf(Prisma.sql`b.resource_id`, Prisma.sql`FROM ${bindings} AND ${gives}`, isAmong(Prisma.sql`seeing`))
   return Prisma.sql`
-    (SELECT DISTINCT b.resource_id AS id FROM (SELECT * FROM few b WHERE ${isFew} AND ${gives} ORDER BY b.resource_id OFFSET 0) b
-      WHERE ${matches(Prisma.sql`b.resource_id`, isAmong(Prisma.sql`seeing`))} ORDER BY id LIMIT ${limit})
+    (${firstGivenBy(Prisma.sql`few b WHERE ${isFew}`)})
     UNION ALL
-    SELECT found.id FROM unnest(${subjects}) one(id) CROSS JOIN LATERAL (
-      SELECT DISTINCT b.resource_id AS id FROM role_bindings b
-      WHERE b.subject_id = one.id AND ${isOnLeaf} AND ${unexpired} AND ${gives} AND ${matches(Prisma.sql`b.resource_id`, isAmong(Prisma.sql`seeing`))}
-      ORDER BY id LIMIT ${limit}) found
+    SELECT found.id FROM unnest(${subjects}) one(id)
+    CROSS JOIN LATERAL (${firstGivenBy(Prisma.sql`role_bindings b WHERE b.subject_id = one.id AND ${isOnLeaf} AND ${unexpired}`)}) found
     WHERE NOT ${isFew}`
 }

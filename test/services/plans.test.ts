@@ -96,6 +96,18 @@ t.test('a search by name stops where its page is full', async (t) => {
   t.ok(buffers <= 500, `${buffers} buffers`)
 })
 
+t.test('a search by name that finds little looks up some names and then reads all, wherever what it finds stands', async (t) => {
+  for (const [name, q, found] of [
+    ['dense', 'no such name', 0], ['large group', 'no such name', 0],
+    // Of eleven documents with such a name the caller sees nine, most of them far into the list.
+    ['dense', 'DOCUMENT 2999', 9], ['dense', 't 299', 21], ['direct', 'document 29994', 1]
+  ] as const) {
+    const { buffers, result } = await buffersOf(async () => await listResources(db, as(name), { q }, { limit }))
+    t.equal(result.length, found, `${name}: ${q}`)
+    t.ok(buffers <= 60_000, `${buffers} buffers`)
+  }
+})
+
 t.test('other lists take no more than their page', async (t) => {
   const owner = callerOf(idOf('user', 7))
   const place = idOf('organization', 1)
