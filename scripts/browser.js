@@ -1,6 +1,6 @@
 // `npm run test:browser`: what only a browser can show. It opens /docs in a headless Chromium, under the page's own content
-// security policy, tries requests there, signs in, and attacks the session from a page elsewhere. An argument names a file
-// for a picture of the page. Debian's Chromium is installed when there is none and whoever asks is root.
+// security policy, tries requests there, signs in, and attacks the session from a page elsewhere; and what a page elsewhere may that
+// CORS_ORIGINS names. An argument names a file for a picture of the page. Debian's Chromium is installed when there is none and whoever asks is root.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -25,7 +25,8 @@ const folder = await mkdtemp(join(tmpdir(), 'gatehouse-browser-'))
 const ends = [async () => await rm(folder, { recursive: true, force: true, maxRetries: 5 })]
 try {
   const executablePath = findBrowser()
-  const url = await startService()
+  const [stranger, friend] = [await startElsewhere(), await startElsewhere()]
+  const url = await startService({ CORS_ORIGINS: friend })
   const browser = await chromium.launchPersistentContext(join(folder, 'profile'), {
     executablePath,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
@@ -36,7 +37,9 @@ try {
   const page = browser.pages()[0] ?? await browser.newPage()
   listen(page)
   await tryDocs(page, url)
-  await attack(await browser.newPage(), page, url)
+  const elsewhere = await browser.newPage()
+  await attack(elsewhere, stranger, page, url)
+  await callFromElsewhere(elsewhere, { stranger, friend }, page, url)
   if (complaints.length > 0) throw new Error('the browser complained')
   say('done, without a complaint of the browser')
 } catch (error) {
@@ -59,9 +62,9 @@ function findBrowser () {
   return found
 }
 
-/** The service on a database of its own, as it is by default. @returns where it listens */
-async function startService () {
-  const env = { ...process.env, NODE_ENV: undefined, PORT: '0', HOST: '127.0.0.1', DATA_DIR: join(folder, 'data'), DATABASE_URL: '', PUBLIC_URL: '', CORS_ORIGINS: '', REGISTRATION: 'open', RATE_LIMIT: 'on' }
+/** The service on a database of its own, as it is by default but for `environment`. @returns where it listens */
+async function startService (environment) {
+  const env = { ...process.env, NODE_ENV: undefined, PORT: '0', HOST: '127.0.0.1', DATA_DIR: join(folder, 'data'), DATABASE_URL: '', PUBLIC_URL: '', REGISTRATION: 'open', RATE_LIMIT: 'on', ...environment }
   const child = spawn(process.execPath, [join(root, 'dist', 'main.js')], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const ended = once(child, 'close')
@@ -131,18 +134,25 @@ async function send (page, method, path, status, body) {
 }
 
 /**
- * A page on another port tries to sign its visitor out. To the browser's cookies that is the same site, so the cookie goes with
- * the request, in spite of SameSite=Lax.
+ * A page on another port, which to the browser's cookies is the same site: they go with its requests, in spite of SameSite=Lax.
+ * @returns its origin
  */
-async function attack (elsewhere, page, url) {
-  const form = `<!doctype html><title>elsewhere</title><form method="post" action="${url}/auth/logout"></form>`
-  const server = createServer((_request, response) => response.setHeader('content-type', 'text/html').end(form)).listen(0, '127.0.0.1')
+async function startElsewhere () {
+  const server = createServer((_request, response) => response.setHeader('content-type', 'text/html').end('<!doctype html><title>elsewhere</title>')).listen(0, '127.0.0.1')
   await once(server, 'listening')
   ends.push(async () => await once(server.close(), 'close'))
-  await elsewhere.goto(`http://127.0.0.1:${server.address().port}/`)
+  return `http://127.0.0.1:${server.address().port}`
+}
+
+/** A page elsewhere tries to sign its visitor out. */
+async function attack (elsewhere, stranger, page, url) {
+  await elsewhere.goto(stranger)
   const [answer] = await Promise.all([
     elsewhere.waitForResponse(`${url}/auth/logout`),
-    elsewhere.evaluate(() => document.querySelector('form').submit())
+    elsewhere.evaluate((action) => {
+      document.body.innerHTML = `<form method="post" action="${action}"></form>`
+      document.querySelector('form').submit()
+    }, `${url}/auth/logout`)
   ])
   const { cookie } = await answer.request().allHeaders()
   if (cookie === undefined) throw new Error('the attack came without the cookie, so it shows nothing')
@@ -150,4 +160,26 @@ async function attack (elsewhere, page, url) {
   const session = await page.evaluate(async () => (await fetch('/auth/session')).status)
   if (session !== 200) throw new Error(`after an attack from another port the session is answered ${session}`)
   say('a page on another port cannot use the cookie, though the browser sends it')
+}
+
+/** Cross-Origin-Resource-Policy: same-origin, which each answer has, is not for what CORS allows (Fetch asks for it for opaque answers only). */
+async function callFromElsewhere (elsewhere, { stranger, friend }, page, url) {
+  const { token } = await page.evaluate(async () => await (await fetch('/users/me/tokens', {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"name":"a page elsewhere"}'
+  })).json())
+  const rename = { method: 'PATCH', headers: { 'content-type': 'application/json' }, body: '{"name":"Jane"}' }
+  const calls = [
+    ['/auth/session', { credentials: 'include' }, 200],
+    ['/auth/session', {}, 401],
+    ['/users/me', { ...rename, credentials: 'include' }, 403],
+    ['/users/me', { ...rename, headers: { ...rename.headers, authorization: `Bearer ${token}` } }, 200]
+  ]
+  for (const [origin, isListed] of [[stranger, false], [friend, true]]) {
+    await elsewhere.goto(origin)
+    for (const [path, options, status] of calls) {
+      const found = await elsewhere.evaluate(async ([target, init]) => await fetch(target, init).then((answer) => answer.status, () => 'nothing'), [url + path, options])
+      if (found !== (isListed ? status : 'nothing')) throw new Error(`a page that CORS_ORIGINS ${isListed ? 'names' : 'does not name'} read ${found} of ${options.method ?? 'GET'} ${path}`)
+    }
+  }
+  say('a page that CORS_ORIGINS names reads answers, with the cookie, and changes what a token may; one that it does not name reads nothing')
 }
