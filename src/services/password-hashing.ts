@@ -12,6 +12,8 @@ const nobodysHash = '$argon2id$v=19$m=19456,p=1,t=2$HUJ4rGLhXGMiBWbKqE4OJg$Z18BM
 
 /** Beyond these a stored hash is not ours: verifying one that claims 4 GiB took 27 s. */
 const mostMemoryKiB = 262_144
+/** Less is an error of the library's (RFC 9106, 3.1). */
+const leastMemoryPerLaneKiB = 8
 const mostPasses = 10
 const mostLanes = 8
 
@@ -55,8 +57,8 @@ export const argon2id: PasswordHasher = {
 
 /** Whether a stored hash is argon2id at a bearable cost; anything else would throw, answer at once, or hang. */
 function isReasonable (hash: string): boolean {
-  const parts = /^\$argon2id\$v=19\$([a-z0-9=,]{1,40})\$[A-Za-z0-9+/]{22,88}\$[A-Za-z0-9+/]{43,88}$/.exec(hash)
+  const parts = /^\$argon2id\$v=19\$([mtp]=\d{1,6},[mtp]=\d{1,6},[mtp]=\d{1,6})\$[A-Za-z0-9+/]{22,88}\$[A-Za-z0-9+/]{43,88}$/.exec(hash)
   const cost = new Map(parts?.[1]?.split(',').map((pair) => pair.split('=') as [string, string]))
-  const within = (name: string, most: number) => Number(cost.get(name)) >= 1 && Number(cost.get(name)) <= most
-  return within('m', mostMemoryKiB) && within('t', mostPasses) && within('p', mostLanes)
+  const within = (name: string, least: number, most: number) => Number(cost.get(name)) >= least && Number(cost.get(name)) <= most
+  return within('p', 1, mostLanes) && within('m', leastMemoryPerLaneKiB * Number(cost.get('p')), mostMemoryKiB) && within('t', 1, mostPasses)
 }
