@@ -20,6 +20,15 @@ function coerceQuery (query: Record<string, unknown>, schema: QuerySchema | unde
   }
 }
 
+/** The parser would take what does not decode, such as the three bytes of a lone surrogate, as it is written. */
+function checkEncoding (url: string): void {
+  try {
+    decodeURIComponent(url.slice(url.indexOf('?')))
+  } catch {
+    throw new DomainError('invalid-request', 'The query has a percent sign that is not followed by UTF-8.')
+  }
+}
+
 /**
  * Refuses U+0000, which PostgreSQL cannot store, and lone surrogates, which it would store as another character, in
  * every string and key. A loop rather than a recursion: nesting costs an attacker nothing.
@@ -74,6 +83,7 @@ export default fp(async (app) => {
     })
   })
   app.addHook('preValidation', async (request) => {
+    if (request.url.includes('?')) checkEncoding(request.url)
     coerceQuery(request.query as Record<string, unknown>, request.routeOptions.schema?.querystring as QuerySchema | undefined)
     checkText(request.query)
     checkText(request.body)

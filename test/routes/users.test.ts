@@ -184,7 +184,7 @@ t.test('GET /users', async (t) => {
     t.equal((await list('?email=person')).body.items.length, 0)
   })
 
-  for (const queryString of ['?q=', `?q=${'x'.repeat(101)}`, '?q=a&q=b', '?email=', '?email=a&email=b', '?q=%00', '?q=a%00b', '?email=%00']) {
+  for (const queryString of ['?q=', `?q=${'x'.repeat(101)}`, '?q=a&q=b', '?email=', '?email=a&email=b', '?q=%00', '?q=a%00b', '?email=%00', '?q=%ED%A0%80', '?q=%FF', '?q=100%', '?%E0=x']) {
     t.test(`refuses ${queryString.slice(0, 20)}`, async (t) => { t.match(await list(queryString), { status: 400, body: { code: 'invalid-request' } }) })
   }
 })
