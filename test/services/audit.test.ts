@@ -78,14 +78,16 @@ t.test('an event belongs to all that its resource stood under when it happened, 
   await updateResource(db, caller, document.id, { name: 'Other' })
   await deleteResource(db, caller, project.id, true)
   const events = await eventsAfter(start)
-  t.same(await Promise.all(events.map(async ({ id, type, target_id: target }) => [type, target, await placesOf(id)])), [
+  const places = []
+  for (const { id, type, target_id: target } of events) places.push([type, target, await placesOf(id)])
+  t.same(places, [
     ['resource.created', document.id, [here.id, project.id, document.id]],
     ['resource.updated', document.id, [here.id, project.id, document.id]],
     ['resource.moved', project.id, [here.id, there.id, project.id]],
     ['resource.updated', document.id, [there.id, project.id, document.id]],
     ['resource.deleted', project.id, [there.id, project.id]],
     ['resource.deleted', document.id, [there.id, project.id, document.id]]
-  ].map(([type, target, places]) => [type, target, [...places as string[]].sort()]))
+  ].map(([type, target, ids]) => [type, target, [...ids as string[]].sort()]))
   t.match(events[1], { before: { type: 'document', name: 'Minutes', parentId: project.id, attributes: {} }, after: { attributes: { language: 'en' } } })
   t.match(events[2], { before: { parentId: here.id }, after: { parentId: there.id } })
 })
