@@ -19,6 +19,20 @@ const neverMs = 2_147_483_647
 const Moment = (description: string, example: string) => Type.Optional(Type.String({ format: 'date-time', description, examples: [example] }))
 
 export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const streamed = new Set<FastifyReply>()
+  // A client that takes its time would hold a stop up until all connections are cut.
+  app.addHook('preClose', async () => { streamed.forEach(breakOff) })
+
+  /** Sends events as JSON lines, read no faster than the client does. */
+  function sendLines (reply: FastifyReply, batches: AsyncIterable<AuditEventRow[]> | Iterable<AuditEventRow[]>): FastifyReply {
+    async function * texts () {
+      for await (const events of batches) yield events.map((event) => `${JSON.stringify(event)}\n`).join('')
+    }
+    streamed.add(reply)
+    reply.raw.once('close', () => streamed.delete(reply))
+    return reply.type(`${lines}; charset=utf-8`).send(Readable.from(texts(), { objectMode: false }).on('error', () => breakOff(reply)))
+  }
+
   app.get('/audit-events', {
     handlerTimeout: neverMs,
     config: { access: 'authenticated', errors: ['not-found', 'forbidden'] },
@@ -60,13 +74,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-/** Sends events as JSON lines, read no faster than the client does. */
-function sendLines (reply: FastifyReply, batches: AsyncIterable<AuditEventRow[]> | Iterable<AuditEventRow[]>): FastifyReply {
-  async function * texts () {
-    for await (const events of batches) yield events.map((event) => `${JSON.stringify(event)}\n`).join('')
-  }
-  const stream = Readable.from(texts(), { objectMode: false })
-  // A connection that merely ends looks like the end of the answer where a proxy speaks HTTP/1.0, which has no last chunk.
-  stream.on('error', () => { if (reply.raw.headersSent) reply.request.raw.socket.resetAndDestroy() })
-  return reply.type(`${lines}; charset=utf-8`).send(stream)
+/** A connection that merely ends looks like the end of the answer where a proxy speaks HTTP/1.0, which has no last chunk. */
+function breakOff ({ raw, request }: FastifyReply): void {
+  if (raw.headersSent) request.raw.socket.resetAndDestroy()
 }

@@ -81,3 +81,9 @@ t.test('a client that goes away ends the reading', async (t) => {
   }, database)
   t.ok(statements.filter((sql) => sql.includes('JOIN audit_events')).length < 7, 'of eight that all of it takes')
 })
+
+t.test('a stop does not wait for a client that does not read, and resets its connection', async (t) => {
+  const answer = await begin(administrator.cookie)
+  await app.close()
+  t.match(await readOn(answer), { error: 'ECONNRESET' })
+})
