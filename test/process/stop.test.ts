@@ -26,15 +26,26 @@ async function openSocket (service: Service, text: string) {
   return opened
 }
 
-t.test('readiness turns 503 while requests are still served, idle connections close, and what is under way finishes', async (t) => {
-  const service = await startService(t, { DATA_DIR: dataDir })
-  await signUp(service.url, 'slow@example.org')
+/** A connection of our own to the embedded database. */
+async function connectToOurs () {
   const { password: ours } = JSON.parse(readFileSync(join(dataDir, 'postgres', 'credentials.json'), 'utf8'))
   const port = readFileSync(join(dataDir, 'postgres', 'data', 'postmaster.pid'), 'utf8').split('\n')[3]
-  const client = await connect(`postgresql://gatehouse:${ours}@127.0.0.1:${port}/gatehouse`)
+  return await connect(`postgresql://gatehouse:${ours}@127.0.0.1:${port}/gatehouse`)
+}
+
+/** Requests for what is not there: more than are recorded at once. */
+const denials = 150
+
+t.test('readiness turns 503 while requests are still served, idle connections close, and what is under way finishes', async (t) => {
+  const service = await startService(t, { DATA_DIR: dataDir })
+  const cookie = await signUp(service.url, 'slow@example.org')
+  const client = await connectToOurs()
   const query = async (sql: string) => (await client.query(sql)).rows as never
   await query('BEGIN')
   await query('SELECT 1 FROM users FOR UPDATE')
+  await query('LOCK TABLE denials IN SHARE MODE')
+  const denied = await Promise.all(Array.from({ length: denials }, async () => await send(service.url, 'GET', '/resources/none', { cookie })))
+  t.same([...new Set(denied.map(({ status }) => status))], [404])
   const login = send(service.url, 'POST', '/auth/login', { body: { email: 'slow@example.org', password } })
   await untilBlocked({ query })
   const idle = await openSocket(service, 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n')
@@ -89,6 +100,9 @@ t.test('connections on which no whole request comes do not hold it up', async (t
 t.test('a fault that nobody caught stops everything in order, and the exit code tells of it', async (t) => {
   const fault = ['--import', 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("a fault of the test")})']
   const service = await startService(t, { DATA_DIR: dataDir }, { nodeArgs: fault })
+  const client = await connectToOurs()
+  t.equal((await client.query('SELECT 1 FROM denials')).rowCount, denials, 'the stop before wrote what was still to be recorded')
+  await client.end()
   t.equal((await service.stop('SIGUSR2')).code, 1)
   t.match(service.stderr, /^Gatehouse has a fault: Error: a fault of the test\n {4}at /)
   t.equal(runningPid(dataDir), undefined)
