@@ -3,26 +3,14 @@
  * called as its recipe says, so one that is added tomorrow is held to it too.
  */
 import t from 'tap'
-import { argon2id } from '../../src/services/password-hashing.js'
-import { openTestApp, password } from '../helpers/app.js'
-import { openTestDatabase } from '../helpers/database.js'
 import { rootId } from '../reference/world.js'
 import { digestDatabase } from './answers.js'
 import { recipes } from './recipes.js'
-import { openAppWithRoutes } from './route-table.js'
-import { openWorld, type Person } from './world.js'
+import { openStage } from './stage.js'
+import type { Person } from './world.js'
 
-const database = await openTestDatabase()
+const { database, open, closed, world, passwordHash, here, elsewhere } = await openStage()
 const { query } = database
-const open = await openAppWithRoutes(database)
-const closed = await openTestApp(database, { environment: { REGISTRATION: 'closed' } })
-const world = openWorld(database)
-
-const passwordHash = await argon2id.hash(password)
-const here = await world.addResource('organization', rootId)
-const elsewhere = await world.addResource('organization', rootId)
-const keeper = await world.addPerson('Keeper', { passwordHash })
-for (const place of [rootId, here, elsewhere]) await world.bind('owner', { type: 'user', id: keeper.id }, place)
 
 /** What each writes, in this order; nothing, where it only asks. */
 const expected: Record<string, string[]> = {

@@ -6,30 +6,17 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { argon2id } from '../../src/services/password-hashing.js'
-import { openTestApp, password } from '../helpers/app.js'
-import { openTestDatabase } from '../helpers/database.js'
 import { rootId } from '../reference/world.js'
 import { describeDifference, writeTable } from './lock-file.js'
 import { expectedStatus, needs } from './needs.js'
 import { recipes, type Scene } from './recipes.js'
-import { openAppWithRoutes } from './route-table.js'
-import { openWorld, type Person } from './world.js'
+import { openStage } from './stage.js'
+import type { Person } from './world.js'
 
 const lockFile = fileURLToPath(new URL('../../authz.lock', import.meta.url))
 const isRewriting = process.env['AUTHZ_LOCK'] === 'rewrite'
 
-const database = await openTestDatabase()
-const open = await openAppWithRoutes(database)
-const closed = await openTestApp(database, { environment: { REGISTRATION: 'closed' } })
-const world = openWorld(database)
-
-const passwordHash = await argon2id.hash(password)
-const here = await world.addResource('organization', rootId)
-const elsewhere = await world.addResource('organization', rootId)
-/** Keeps everything owned, whatever the others do. */
-const keeper = await world.addPerson('Keeper', { passwordHash })
-for (const place of [rootId, here, elsewhere]) await world.bind('owner', { type: 'user', id: keeper.id }, place)
+const { database, open, closed, world, passwordHash, here, elsewhere, keeper } = await openStage()
 
 const addPersona = async (name: string, role?: string, place = here, options: { isExpired?: boolean } = {}, account: { isActive?: boolean, narrowedTo?: string[] } = {}) => {
   const person = await world.addPerson(name, { passwordHash, ...account })

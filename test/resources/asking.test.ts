@@ -3,14 +3,11 @@ import t from 'tap'
 import { v7 as uuidv7 } from 'uuid'
 import { explain } from '../../src/services/explain.js'
 import { countStatements } from '../helpers/statements.js'
-import { absentId, faults, openWorld, type Person, rootId } from './world.js'
+import { absentId, faults, openWorld, type Person, plantTree, rootId } from './world.js'
 
 const world = await openWorld()
 const { administrator, as, bind, create, database: { db, query }, give, person, role, testApp: { app } } = world
-const owner = await person()
-const organization = await create(owner, 'organization')
-const project = await create(owner, 'project', organization)
-const document = await create(owner, 'document', project)
+const { owner, organization, project, document } = await plantTree(world)
 
 const check = async (who: Person, ...checks: object[]) => await as(who, 'POST', '/authz/check', { checks })
 const decisions = async (who: Person, ...checks: object[]) => (await check(who, ...checks)).body.results?.map(({ decision }: { decision: string }) => decision)

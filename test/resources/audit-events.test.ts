@@ -1,7 +1,7 @@
 /** Reading the audit log: who may read which events, and what of them; filters and pages. */
 import t from 'tap'
 import { countStatements } from '../helpers/statements.js'
-import { absentId, faults, openWorld, type Person, readPages, rootId } from './world.js'
+import { absentId, faults, openWorld, type Person, plantTree, readPages, rootId } from './world.js'
 
 const world = await openWorld()
 const { administrator, as, create, person, give, bind, database, testApp: { app } } = world
@@ -14,13 +14,10 @@ const events = async (who: Person, query: string): Promise<any[]> => {
   return text === '' ? [] : text.trimEnd().split('\n').map((line) => JSON.parse(line)).reverse()
 }
 
-const owner = await person()
+const { owner, organization, project, document } = await plantTree(world)
 const stranger = await person()
 const auditor = await person()
 await give(auditor, rootId, 'audit:view')
-const organization = await create(owner, 'organization')
-const project = await create(owner, 'project', organization)
-const document = await create(owner, 'document', project, 'Minutes')
 const viewer = await person()
 await bind(organization, 'viewer', { type: 'user', id: viewer.id })
 

@@ -3,18 +3,15 @@ import t from 'tap'
 import { removeExpiredDenials } from '../../src/services/denials.js'
 import { openTestApp } from '../helpers/app.js'
 import { countStatements } from '../helpers/statements.js'
-import { absentId, openWorld, type Person, rootId } from './world.js'
+import { absentId, openWorld, type Person, plantTree, rootId } from './world.js'
 
 const world = await openWorld()
 const { administrator, as, bind, create, database, give, person, role, testApp: { app } } = world
 const { query } = database
-const owner = await person()
+const { owner, organization, project, document } = await plantTree(world)
 const stranger = await person()
 const auditor = await person()
 await give(auditor, rootId, 'audit:view')
-const organization = await create(owner, 'organization')
-const project = await create(owner, 'project', organization)
-const document = await create(owner, 'document', project)
 const group = await create(owner, 'group', organization)
 
 interface Denied { id: string, status: number }

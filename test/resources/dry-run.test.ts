@@ -11,14 +11,11 @@ import { callerOf } from '../helpers/caller.js'
 import { openTestApp } from '../helpers/app.js'
 import { untilBlocked } from '../helpers/database.js'
 import { countStatements } from '../helpers/statements.js'
-import { absentId, faults, openWorld, type Person, rootId } from './world.js'
+import { absentId, faults, openWorld, type Person, plantTree, rootId } from './world.js'
 
 const world = await openWorld()
 const { administrator, as, bind, create, database, database: { db, query }, give, person, role } = world
-const owner = await person()
-const organization = await create(owner, 'organization')
-const project = await create(owner, 'project', organization)
-const document = await create(owner, 'document', project)
+const { owner, organization, project, document } = await plantTree(world)
 const group = await create(owner, 'group', organization)
 
 const caller = callerOf(owner.id)

@@ -69,6 +69,14 @@ export async function openWorld (): Promise<World> {
   return { database, testApp, request, administrator, person, as, create, role, give, bind }
 }
 
+/** A document in a project in an organization, and who owns them. */
+export async function plantTree ({ create, person }: World) {
+  const owner = await person()
+  const organization = await create(owner, 'organization')
+  const project = await create(owner, 'project', organization)
+  return { owner, organization, project, document: await create(owner, 'document', project, 'Minutes') }
+}
+
 /** The codes of the fields that a 400 finds at fault, as `path message`. */
 export const faults = ({ body }: Response): string[] => body.errors?.map(({ path, message }: { path: string, message: string }) => `${path} ${message}`)
 
