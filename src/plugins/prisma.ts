@@ -30,12 +30,13 @@ export default fp<{ databaseUrl: string }>(async (app, { databaseUrl }) => {
   // As Prisma's users know it: a pooler that gives each transaction another connection. A name, a setting of the connection or a
   // statement ahead of its turn would meet the wrong one.
   const isPooled = new URL(databaseUrl).searchParams.get('pgbouncer') === 'true'
-  const names = new Map<string, string>()
-  const nameOf = (sql: string) => {
-    const known = names.get(sql)
-    if (known !== undefined || isPooled || names.size >= mostNamedStatements) return known ?? ''
-    names.set(sql, `s${names.size}`)
-    return names.get(sql) as string
+  const named = new Map<string, pg.QueryConfig>()
+  const withName = (text: string) => {
+    const known = named.get(text)
+    if (known !== undefined || isPooled || named.size >= mostNamedStatements) return known ?? { text }
+    const statement = { name: `s${named.size}`, text }
+    named.set(text, statement)
+    return statement
   }
   const config: pg.PoolConfig = {
     connectionString: databaseUrl,
@@ -55,14 +56,15 @@ export default fp<{ databaseUrl: string }>(async (app, { databaseUrl }) => {
   const readerOf = (send: (statement: pg.QueryConfig) => Promise<pg.QueryResult>): Reader => ({
     $queryRaw: async <T>(query: TemplateStringsArray | Prisma.Sql, ...values: unknown[]) => {
       const { text, values: bound } = query instanceof Prisma.Sql ? query : Prisma.sql(query, ...values)
-      const { rows } = await send({ name: nameOf(text), text, values: bound })
+      // pg copies the properties of a statement one by one, which takes as long as to send it, but not what it inherits.
+      const { rows } = await send(Object.assign(Object.create(withName(text)), { values: bound }))
       return rows as T
     }
   })
   const long = readerOf((statement) => pool.query(statement))
 
   app.decorate('pool', pool)
-  app.decorate('prisma', new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: ({ sql }) => nameOf(sql) }) }))
+  app.decorate('prisma', new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: ({ sql }) => withName(sql).name ?? '' }) }))
   app.decorate('reads', { long, short: isPooled ? long : readerOf((statement) => shared.query(statement)) })
   app.addHook('onClose', async () => {
     await app.prisma.$disconnect()

@@ -10,6 +10,23 @@ export interface Reader {
   $queryRaw: <T>(query: TemplateStringsArray | Prisma.Sql, ...values: unknown[]) => Promise<T>
 }
 
+/**
+ * A statement whose text is made once, for what nearly every request sends: to put the pieces of a decision together each time, and to
+ * look up its name by a text that is new each time, was a twentieth of the work of a read.
+ * @param build makes it, from what stands for the values; it must not look at them
+ * @returns the statement with some values
+ */
+export function prepareStatement<Values extends unknown[]> (build: (...values: Values) => Prisma.Sql): (...values: Values) => Prisma.Sql {
+  const places = Array.from({ length: build.length }, (_, place) => ({ place }))
+  const statement = build(...places as unknown as Values)
+  Object.defineProperty(statement, 'text', { value: statement.text })
+  const constantOr = (values: Values) => (value: unknown) => {
+    const place = places.indexOf(value as typeof places[number])
+    return place < 0 ? value : values[place]
+  }
+  return (...values) => Object.create(statement, { values: { value: statement.values.map(constantOr(values)) } }) as Prisma.Sql
+}
+
 /** Transactions that run at once. The pool has eight connections: while writers wait for each other's locks, readers have the rest. */
 const writers = pLimit(6)
 const mostTries = 4

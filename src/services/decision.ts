@@ -5,7 +5,7 @@
 import { DeniedError, DomainError } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
-import type { Database, Reader } from './database.js'
+import { type Database, prepareStatement, type Reader } from './database.js'
 
 type Sql = Prisma.Sql
 
@@ -188,12 +188,16 @@ const resourcesFor = (principal: Principal, ids: Sql, filter: Sql): Sql => Prism
 /** The resources with the ids that `ids` selects and that the user sees, in the order of their ids. */
 export const seenResources = (principal: Principal, ids: Sql): Sql => resourcesFor(principal, ids, isSeen)
 
+/** One of them, for whom no token narrows. */
+const seenResource = prepareStatement((userId: string, id: string) => seenResources({ userId, permissions: null }, Prisma.sql`${id}::uuid`))
+
 /**
  * Decides about one resource and loads it, in one statement, the same whether it is hidden or absent.
  * @returns null when the user does not see it (404); otherwise what they may do is in `allowedActions`
  */
 export async function findSeenResource (db: Reader, principal: Principal, id: string): Promise<Resource | null> {
-  const [resource] = await db.$queryRaw<Resource[]>(seenResources(principal, Prisma.sql`${id}::uuid`))
+  const { userId, permissions } = principal
+  const [resource] = await db.$queryRaw<Resource[]>(permissions === null ? seenResource(userId, id) : seenResources(principal, Prisma.sql`${id}::uuid`))
   return resource ?? null
 }
 

@@ -9,7 +9,7 @@ import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
 import { recordEvents } from './audit.js'
 import { type Author, type Caller, newcomer, system } from './caller.js'
 import { removeInBatches } from './cleanup.js'
-import { type Database, inTransaction, type Reader } from './database.js'
+import { type Database, inTransaction, prepareStatement, type Reader } from './database.js'
 import { requireRootPermission } from './decision.js'
 import { keepingRights } from './locks.js'
 import { endAllAccess, endSessions, sessionsEnded } from './ending.js'
@@ -91,6 +91,12 @@ type IdentityRow = User & Omit<Session, 'id' | 'createdAt'> & {
   isTouchDue: boolean
 }
 
+const liveSession = prepareStatement((secretHash: Uint8Array, touchAfterSeconds: number) => Prisma.sql`
+  SELECT ${userColumns}, ${sessionColumns}, s.data,
+    s.last_seen_at <= now() - make_interval(secs => ${touchAfterSeconds}::double precision) AS "isTouchDue"
+  FROM sessions s JOIN users u ON u.id = s.user_id
+  WHERE s.secret_hash = ${secretHash} AND s.expires_at > now() AND u.is_active`)
+
 /**
  * Finds the live session for the id in a cookie together with its user, in one statement; null when there is none.
  * Once a minute, or once a tenth of the idle time where that is shorter, it also moves the session's end on.
@@ -99,12 +105,8 @@ type IdentityRow = User & Omit<Session, 'id' | 'createdAt'> & {
 export async function findIdentity (
   db: Database, secret: string, lifetimes: SessionLifetimes, reader: Reader = db
 ): Promise<{ identity: Identity, data: Record<string, unknown> } | null> {
-  const touchAfter = interval(Math.min(minute, lifetimes.sessionIdleMs / 10))
-  const [row] = await reader.$queryRaw<IdentityRow[]>`
-    SELECT ${userColumns}, ${sessionColumns}, s.data,
-      s.last_seen_at <= now() - ${touchAfter} AS "isTouchDue"
-    FROM sessions s JOIN users u ON u.id = s.user_id
-    WHERE s.secret_hash = ${hashSessionSecret(secret)} AND s.expires_at > now() AND u.is_active`
+  const touchAfterSeconds = Math.min(minute, lifetimes.sessionIdleMs / 10) / 1_000
+  const [row] = await reader.$queryRaw<IdentityRow[]>(liveSession(hashSessionSecret(secret), touchAfterSeconds))
   if (row === undefined) return null
   const { sessionId, sessionCreatedAt, lastSeenAt, expiresAt, ip, userAgent, data, isTouchDue, ...user } = row
   const session = { id: sessionId, createdAt: sessionCreatedAt, lastSeenAt, expiresAt, ip, userAgent }
