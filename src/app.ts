@@ -72,8 +72,9 @@ export async function buildApp ({ config, databaseUrl, secrets, logger = false }
   app.decorate('isStopping', false)
   // Fastify says so to requests that arrive while it closes. Those that are being answered then would leave their connections open,
   // and the stop would wait until the clients let go of them.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (app.isStopping) reply.header('connection', 'close')
+    done()
   })
 
   app.decorate('listenOrigin', () => {

@@ -21,13 +21,15 @@ export default fp(async (app) => {
     onLoss: (count, error) => app.log.warn({ count, err: error }, 'it was not recorded why so many requests were denied')
   }))
   app.decorateRequest('denied', null)
-  app.addHook('onError', async (request, _reply, error) => {
+  app.addHook('onError', (request, _reply, error, done) => {
     if (error instanceof DeniedError) request.denied = { error, at: new Date() }
+    done()
   })
-  app.addHook('onResponse', async (request, reply) => {
-    if (request.denied === null) return
+  app.addHook('onResponse', (request, reply, done) => {
+    if (request.denied === null) return done()
     const { id, method, url, caller, denied: { error: { code, denial }, at } } = request
     app.denials.add({ requestId: id, at, caller, method, path: url.split('?', 1)[0] as string, status: reply.statusCode, code, denial })
+    done()
   })
   app.addHook('onClose', async () => await app.denials.flush())
 }, { name: 'denials', dependencies: ['prisma', 'access'] })

@@ -41,8 +41,9 @@ export default fp<{ isOn: boolean, secrets: string[], isHttps: boolean }>(async 
     newCookies.set(this, app.serializeCookie(cookieName, signer.sign(value), { path: '/', httpOnly: true, sameSite: 'lax', secure: isHttps, maxAge: halfYearSeconds }))
   })
   // After that of the session, which many a client takes for the only one.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     const cookie = newCookies.get(reply)
     if (cookie !== undefined) reply.header('set-cookie', cookie)
+    done()
   })
 }, { name: 'limits', dependencies: ['prisma', 'session'] })

@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 export default fp(async (app) => {
   // The fields of this line are known not to be secrets, and looking through them for some is a tenth of an answer's work.
   const log = app.log.child({}, { redact: [] })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     log.info({
       requestId: request.id,
       method: request.method,
@@ -15,5 +15,6 @@ export default fp(async (app) => {
       ip: request.ip,
       userId: (request.bearer ?? request.session?.identity)?.user.id
     }, 'request')
+    done()
   })
 }, { name: 'request-log' })

@@ -24,7 +24,10 @@ export default fp<Options>(async (app, { isHttps, corsOrigins, ownOrigin }) => {
     done()
   })
   // Last: the files of the page under /docs come with a rule of their own.
-  app.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-store') })
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    reply.header('cache-control', 'no-store')
+    done()
+  })
   if (corsOrigins.length > 0) {
     // The plugin's own route for preflight requests cannot say who may call it.
     app.addHook('onRoute', (route) => {
@@ -44,19 +47,19 @@ export default fp<Options>(async (app, { isHttps, corsOrigins, ownOrigin }) => {
   }
 
   // Before the body is read: a broken or too large one under an unknown path is still not found.
-  app.addHook('onRequest', async (request) => {
-    if (request.is404) throw new DomainError('not-found')
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(request.is404 ? new DomainError('not-found') : undefined)
   })
 
   // A browser says where a request comes from; a page elsewhere cannot change that. Programs send neither header, and a
   // bearer token is never sent by a browser on its own (contract §4; OWASP ASVS 3.5.1).
-  app.addHook('onRequest', async (request) => {
-    if (!stateChanging.has(request.method) || hasBearer(request)) return
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (!stateChanging.has(request.method) || hasBearer(request)) return done()
     const { 'sec-fetch-site': site, origin } = request.headers
     const isOwn = site === undefined
       ? origin === undefined || origin === ownOrigin() || corsOrigins.includes(origin)
       : site === 'same-origin' || site === 'none'
-    if (!isOwn) throw new DomainError('cross-site')
+    done(isOwn ? undefined : new DomainError('cross-site'))
   })
 }, { name: 'security' })
 

@@ -13,7 +13,7 @@ declare module 'fastify' {
     identity?: Identity
   }
   interface FastifyRequest {
-    /** The session id in a well-signed cookie, whether or not such a session lives. */
+    /** The session id in a well-signed cookie that counts for nothing on this route, whether or not such a session lives. */
     presentedSecret: string | undefined
   }
   interface FastifyReply {
@@ -41,14 +41,16 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
   app.decorateRequest('presentedSecret', undefined)
 
   // Before the look-up: which requests have one at all.
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     const value = request.cookies[cookieName]
-    if (value === undefined) return
-    const unsigned = signer.unsign(value)
-    request.presentedSecret = unsigned.valid ? unsigned.value : undefined
     // Public routes, such as the health check, do not touch the database. A bearer token counts alone where it is given.
     const isIgnored = request.routeOptions.config.access === 'public' || hasBearer(request)
-    if (isIgnored) hideCookie(request)
+    if (value !== undefined && isIgnored) {
+      const unsigned = signer.unsign(value)
+      request.presentedSecret = unsigned.valid ? unsigned.value : undefined
+      hideCookie(request)
+    }
+    done()
   })
 
   await app.register(session, {
@@ -64,17 +66,20 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
 
   // After the look-up: a dead cookie is left alone. The plugin would answer with one that clears it, on every 401 and
   // 404, and without Secure, which browsers refuse for a __Host- name.
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     if (request.session.identity === undefined) hideCookie(request)
+    done()
   })
 
   // Only login and logout change the cookie: a late answer of a request that changed its session's data would else put
   // the old cookie over that of a newer login.
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     const header = reply.getHeader('set-cookie')
-    if (header === undefined || mayChangeCookie.has(reply)) return
-    reply.removeHeader('set-cookie')
-    reply.header('set-cookie', [header].flat().filter((value) => !String(value).startsWith(`${cookieName}=`)))
+    if (header !== undefined && !mayChangeCookie.has(reply)) {
+      reply.removeHeader('set-cookie')
+      reply.header('set-cookie', [header].flat().filter((value) => !String(value).startsWith(`${cookieName}=`)))
+    }
+    done()
   })
 
   app.decorateReply('openSession', async function (this: FastifyReply) {

@@ -13,13 +13,17 @@ declare module 'fastify' {
 
 export default fp(async (app) => {
   app.decorateRequest('bearer', null)
-  app.addHook('onRequest', async (request) => {
-    if (request.routeOptions.config.access === 'public' || !hasBearer(request)) return
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.routeOptions.config.access === 'public' || !hasBearer(request)) return done()
+    identify(request).then(() => done(), done)
+  })
+
+  /** @throws {InvalidTokenError} even beside a good cookie: whoever sends a token means it */
+  async function identify (request: FastifyRequest): Promise<void> {
     const [, secret = ''] = /^bearer +([^ ]+) *$/i.exec(String(request.headers.authorization)) ?? []
     request.bearer = await findTokenIdentity(app.prisma, secret, app.reads.short)
-    // Even beside a good cookie: whoever sends a token means it.
     if (request.bearer === null) throw new InvalidTokenError()
-  })
+  }
 }, { name: 'token', dependencies: ['prisma'] })
 
 /** Whether the request brings a token in place of the cookie, good or bad. */
