@@ -153,7 +153,7 @@ export default fp(async (app) => {
   app.setErrorHandler((error, request, reply) => {
     const { status } = toProblem(error)
     // A client that went away in the middle of its body is no fault of ours.
-    if (status >= 500 && !request.raw.readableAborted) request.log.error({ err: error }, 'the request failed')
+    if (status >= 500 && !request.raw.readableAborted) request.log.error({ requestId: request.id, err: error }, 'the request failed')
     return sendProblem(reply, error)
   })
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, new DomainError('not-found')))
