@@ -47,7 +47,11 @@ export class DomainError extends Error {
    * @param errors for `invalid-request`: each field that does not fit
    */
   constructor (readonly code: ErrorCode, readonly detail?: string, readonly errors?: FieldError[]) {
+    // It is an answer: nobody asks where in the code it was given, and to note that was a thirtieth of the work of a denial.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(detail ?? code)
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
 
