@@ -99,6 +99,15 @@ export const heldByEveryone = (resourceId: Sql): Sql => Prisma.sql`
   FROM ${grantsTo(Prisma.sql`ARRAY[${everyoneId}]`, resourceId)}`
 
 /**
+ * What a subject gives to whoever is in it: of a group what is bound to it, to the groups around it and to everyone, of everyone what is
+ * bound to them, and of a user all. What else somebody holds comes on top, so where this stays the same, nobody's rights change by it.
+ */
+export const heldBySubject = (subjectId: Sql, resourceId: Sql): Sql => Prisma.sql`
+  SELECT ${heldColumns} FROM ${grantsTo(Prisma.sql`(
+    CASE WHEN EXISTS (SELECT FROM users WHERE id = ${subjectId}) THEN ${subjectsOf(subjectId)}
+      ELSE ARRAY[${subjectId}, ${everyoneId}::uuid] || ARRAY(SELECT around_.group_id FROM group_closure around_ WHERE around_.member_group_id = ${subjectId}) END)`, resourceId)}`
+
+/**
  * What is held on many resources at once, with a row for each `resource_id` on which anything is.
  * @param bindings a table of those that count, with `resource_id` and `role`
  * @param permissions a table like role_permissions

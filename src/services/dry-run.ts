@@ -1,11 +1,12 @@
 /** Dry runs: what a change would change about decisions, told without making it. */
 import { randomUUID } from 'node:crypto'
 import type { Prisma } from '../generated/prisma/client.js'
-import { findAffected } from './affected.js'
+import { type Affected, findAffected } from './affected.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { type Difference, type Effort, findDifferences, findReached } from './differences.js'
 import { changingTree } from './locks.js'
+import { findHeldBySubjects, isHeldAlready } from './redundancy.js'
 
 type Transaction = Prisma.TransactionClient
 
@@ -17,7 +18,7 @@ export interface DryRun {
 }
 
 const mostChanges = 1_000
-const usualEffort: Effort = { reached: 2_000, subtrees: 20_000, things: 10_000 }
+const usualEffort: Effort = { reached: 5_000, subtrees: 20_000, things: 10_000 }
 
 /**
  * Makes a change, takes it back, and tells which decisions about things that the caller sees it has changed meanwhile. What
@@ -35,10 +36,11 @@ export async function dryRun (
     const requestId = randomUUID()
     await change(tx, { ...caller, requestId })
     const affected = await findAffected(tx, requestId)
-    const own = affected && await findReached(tx, caller, affected, 'own', within)
-    const others = affected && await findReached(tx, caller, affected, 'others', within)
+    const concerned = affected && await findConcerned(tx, caller, affected, within)
     await tx.$executeRaw`ROLLBACK TO SAVEPOINT before_dry_run`
-    if (affected === null || own === null || others === null) return { changes: [], truncated: false }
+    if (affected === null || concerned === null) return { changes: [], truncated: false }
+    const { own, others, subjects } = concerned
+    if (subjects !== null && await isHeldAlready(tx, subjects)) return { changes: [], truncated: false }
 
     const changes: Difference[] = []
     let isCut = own.isCut || others.isCut
@@ -50,6 +52,13 @@ export async function dryRun (
     }
     return { changes: changes.slice(0, mostChanges).sort(inOrderFor(caller)), truncated: isCut || changes.length > mostChanges }
   })
+}
+
+/** Who is reached by a change, in the state after it; and where they are too many, what the subjects hold through whom they are. */
+async function findConcerned (tx: Transaction, caller: Caller, affected: Affected, effort: Effort) {
+  const own = await findReached(tx, caller, affected, 'own', effort)
+  const others = await findReached(tx, caller, affected, 'others', effort)
+  return { own, others, subjects: others.isCut ? await findHeldBySubjects(tx, affected, effort.reached) : null }
 }
 
 const levels = ['hide', 'forbid', 'allow']

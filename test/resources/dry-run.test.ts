@@ -235,6 +235,8 @@ t.test('a search that has to end before says so', async (t) => {
   t.same(await bindTeam({ things: 98 }), { total: 495, truncated: true }, 'fewer things')
   await bind(place, 'viewer', { type: 'group', id: team })
   t.same(await bindTeam({ things: 0 }), { total: 0, truncated: false }, 'where nothing changes at the place itself, nothing below it is looked at')
+  t.same(await bindTeam({ reached: 3 }), { total: 0, truncated: false }, 'nor anybody, where the group has it already')
+  t.same(await bindTeam({ reached: 3 }, ['document:edit']), { total: 80, truncated: true }, 'but where it has not')
   t.same(await bindTeam({ reached: 0 }), { total: 0, truncated: true })
 
   const empty = await Promise.all([1, 2, 3].map(async () => await create(owner, 'group', organization)))

@@ -1,6 +1,7 @@
 /** Dry runs and the reference evaluator side by side: what a change would do, and that nothing of it is left. */
 import type { Database } from '../../../src/services/database.js'
-import { dryRun } from '../../../src/services/dry-run.js'
+import type { Effort } from '../../../src/services/differences.js'
+import { type DryRun, dryRun } from '../../../src/services/dry-run.js'
 import { type Change, refusal } from '../../reference/changes.js'
 import { differences } from '../../reference/dry-run.js'
 import type { World } from '../../reference/world.js'
@@ -23,10 +24,18 @@ export async function allRows (db: Database): Promise<string> {
 export async function compareDryRun (tx: Database, world: World, change: Change): Promise<void> {
   const before = await allRows(tx)
   const by = callerIn(world, change.by)
-  const { refusal: actual, made } = await orRefusal(tx, async () => await dryRun(tx, by, async (tx, by) => await callService(tx, world, change, by)))
+  const attempt = async (effort?: Partial<Effort>) => await orRefusal(tx, async () => await dryRun(tx, by, async (tx, by) => await callService(tx, world, change, by), effort))
+  const { refusal: actual, made } = await attempt()
   const expected = refusal(world, change)
   expectEqual(world, actual, expected, 'the dry run is refused for')
-  if (expected === null) expectEqual(world, made, { changes: differences(world, change), truncated: false }, 'what the change would change')
+  if (expected === null) {
+    const all = differences(world, change)
+    expectEqual(world, made, { changes: all, truncated: false }, 'what the change would change')
+    const few = (await attempt({ reached: 1 })).made as DryRun
+    const lineOf = ({ user, resource, action, before, after }: DryRun['changes'][number]) => [user, resource, action, before, after].join(' ')
+    const told = new Set(few.changes.map(lineOf))
+    expectEqual(world, few.changes, few.truncated ? all.filter((each) => told.has(lineOf(each))) : all, 'what a search that must end soon finds of that: some, or all where it says so')
+  }
   expectEqual(world, await allRows(tx), before, 'the rows after a dry run')
 }
 
