@@ -49,7 +49,7 @@ export function formatTables ({ resources, rows, memory, asking, writes }) {
   }
   if (asking.length > 0) {
     parts.push(table(['asked one at a time', 'p50 ms', 'p99 ms', 'at most'], asking.map(({ name, p50, p99, mostMs, ratio }) =>
-      [ratio === undefined ? name : `${name} (${round(ratio, 1)} times that of 1, at most 3)`, round(p50, 2), round(p99, 2), mostMs])))
+      [ratio === undefined ? name : `${name} (${round(ratio, 1)} times that of 1, at most 3)`, round(p50, 2), round(p99, 2), round(mostMs)])))
   }
   const isSmall = ({ p50 }) => p50 !== undefined
   if (writes.length > 0) {

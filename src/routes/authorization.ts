@@ -56,7 +56,7 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const isOwn = userId === undefined || userId.toLowerCase() === caller.userId
     if (!isOwn) requireAllowed(resource as ResourceRow, ['share'])
     const principal = isOwn ? caller : { userId, permissions: null }
-    return await explanationFor(app.prisma, caller, await explain(app.prisma, principal, { resourceId: id, action }))
+    return await explanationFor(app.reads.long, caller, await explain(app.reads.long, principal, { resourceId: id, action }))
   })
 
   app.get('/resources/:id/access', {
@@ -83,7 +83,7 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async ({ caller, resource, query: { limit = defaultLimit, cursor, action } }) => {
     const after = decodeCursor(app.cursorKeys, 'access', cursor)
-    const { items, everyone } = await listAccess(app.prisma, caller, (resource as ResourceRow).id, action, { after, limit: limit + 1 })
+    const { items, everyone } = await listAccess(app.reads.long, caller, (resource as ResourceRow).id, action, { after, limit: limit + 1 })
     return { ...cutPage(items, limit, ({ user }) => user.id, (last) => encodeCursor(app.cursorKeys, 'access', last)), everyone }
   })
 

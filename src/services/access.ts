@@ -1,7 +1,7 @@
 /** Who has access to a resource: a page of users, each with what they may do and every grant that it comes from. */
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
-import type { Database } from './database.js'
+import type { Reader } from './database.js'
 import { actionsOfType, allowedActions, allows, grantsOn, heldBy, heldByEveryone, isSeen, isUnexpired } from './decision.js'
 import { type FoundGrant, type Grant, grantsFor, withChains } from './grants.js'
 import { lastId } from './ids.js'
@@ -32,7 +32,7 @@ interface Situation {
  * @param page `after`: the last id of the page before; `limit`: how many
  */
 export async function listAccess (
-  db: Database, reader: Principal, resourceId: string, action: string | undefined, { after, limit }: { after?: string | undefined, limit: number }
+  db: Reader, reader: Principal, resourceId: string, action: string | undefined, { after, limit }: { after?: string | undefined, limit: number }
 ): Promise<{ items: Access[], everyone: EveryonesAccess | null }> {
   const asked = Prisma.sql`${action ?? 'view'}::text`
   const [situation] = await db.$queryRaw<Situation[]>`
@@ -57,7 +57,7 @@ const fewOfEach = 2
  * group tell how far the page can reach, so of a thousand groups only those are walked on that have more up to there.
  */
 async function listUserIds (
-  db: Database, resourceId: string, action: string | undefined, { type, actions, everyoneSees, everyoneHolds }: Situation,
+  db: Reader, resourceId: string, action: string | undefined, { type, actions, everyoneSees, everyoneHolds }: Situation,
   { after, limit }: { after?: string | undefined, limit: number }
 ): Promise<string[]> {
   // By these grants of their own somebody is listed: where everyone sees it by any of an action, else only by one of seeing.
@@ -99,7 +99,7 @@ async function listUserIds (
   return rows.map(({ id }) => id)
 }
 
-async function describeAccess (db: Database, reader: Principal, resourceId: string, action: string | undefined, userIds: string[]): Promise<Access[]> {
+async function describeAccess (db: Reader, reader: Principal, resourceId: string, action: string | undefined, userIds: string[]): Promise<Access[]> {
   // OFFSET 0 keeps the planner from making one join of all users with every binding above.
   const rows = await db.$queryRaw<Array<FoundGrant & Access['user'] & { allowedActions: string[] }>>`
     WITH found AS MATERIALIZED (

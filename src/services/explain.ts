@@ -1,7 +1,7 @@
 /** Explanations: which grants a decision comes from, what is missing, and what has run out. */
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
-import type { Database } from './database.js'
+import type { Reader } from './database.js'
 import { actionsOfType, allows, type Decision, decisionOn, gives, grantsOn, heldOn, isUnexpired } from './decision.js'
 import { type FoundGrant, type Grant, grantsFor, withChains } from './grants.js'
 
@@ -35,7 +35,7 @@ interface GrantRow extends FoundGrant {
  * Explains a decision, whoever it is about. It names what its reader may not see: `explanationFor` does not.
  * @param principal whose decision it is
  */
-export async function explain (db: Database, principal: Principal, { resourceId, action }: { resourceId: string, action: string }): Promise<Explanation> {
+export async function explain (db: Reader, principal: Principal, { resourceId, action }: { resourceId: string, action: string }): Promise<Explanation> {
   const user = Prisma.sql`${principal.userId}::uuid`
   const [binding, permission, held, view] = [Prisma.sql`binding_`, Prisma.sql`permission_`, Prisma.sql`held.permissions`, Prisma.sql`'view'`]
   const wanted = Prisma.sql`${action}::text`
@@ -82,7 +82,7 @@ function missed<T extends GrantRow> ({ holdsView, holdsAction }: Row, expired: T
 }
 
 /** An explanation as a reader may see it. */
-export async function explanationFor (db: Database, reader: Principal, explanation: Explanation): Promise<Explanation> {
+export async function explanationFor (db: Reader, reader: Principal, explanation: Explanation): Promise<Explanation> {
   const [because = [], expired = []] = await grantsFor(db, reader, [explanation.because, explanation.expired])
   return { ...explanation, because, expired }
 }

@@ -1,7 +1,7 @@
 /** Grants as answers about access show them: each with the chain of groups through which it reaches the user. */
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
-import type { Database } from './database.js'
+import type { Reader } from './database.js'
 import { heldOn, isSeen } from './decision.js'
 
 /** One permission of one binding, and how it reaches the user. */
@@ -30,7 +30,7 @@ const mostChains = 10
  * Finds the chains of groups of grants: a grant to a group becomes one for each chain from that group to the user, of at
  * most ten.
  */
-export async function withChains<T extends FoundGrant> (db: Database, found: readonly T[]): Promise<Array<T & Grant>> {
+export async function withChains<T extends FoundGrant> (db: Reader, found: readonly T[]): Promise<Array<T & Grant>> {
   const bound = [...new Map(found.flatMap(({ userId, groupId }) => groupId === null ? [] : [[`${userId} ${groupId}`, { userId, groupId }] as const])).values()]
   // The edges on the way: groups in what is bound that have the user in them. From none of them there is a way to elsewhere.
   const edges = bound.length === 0
@@ -66,7 +66,7 @@ function findChains (groupId: string, innerOf: (id: string) => Array<string | nu
 }
 
 /** Lists of grants as a reader may see them: nothing is named that is hidden from them. */
-export async function grantsFor (db: Database, reader: Principal, lists: ReadonlyArray<readonly Grant[]>): Promise<Grant[][]> {
+export async function grantsFor (db: Reader, reader: Principal, lists: ReadonlyArray<readonly Grant[]>): Promise<Grant[][]> {
   const ids = lists.flat().flatMap(({ resourceId, via }) => [resourceId, ...via]).filter((id) => id !== null)
   const seen = await whichAreSeen(db, reader, ids)
   const shown = (id: string | null) => id !== null && seen.get(id) === true ? id : null
@@ -79,7 +79,7 @@ export function justGrant ({ bindingId, role, permission, via, resourceId, expir
 }
 
 /** Of some ids those that resources have, and whether a reader sees each. */
-export async function whichAreSeen (db: Database, reader: Principal, ids: readonly string[]): Promise<Map<string, boolean>> {
+export async function whichAreSeen (db: Reader, reader: Principal, ids: readonly string[]): Promise<Map<string, boolean>> {
   if (ids.length === 0) return new Map()
   const rows = await db.$queryRaw<Array<{ id: string, isSeen: boolean }>>`
     SELECT r.id, ${isSeen} AS "isSeen" FROM resources r CROSS JOIN LATERAL (${heldOn(reader, Prisma.sql`r.id`)}) held WHERE r.id = ANY (${[...new Set(ids)]}::uuid[])`
