@@ -1,6 +1,5 @@
 /** The process: configuration, database, migrations, listening, and stopping all of it in the right order. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { buildApp } from './app.js'
 import { readConfig } from './config.js'
 import { applyMigrations } from './database/migrate.js'
 import { openDatabase } from './database/open.js'
@@ -54,12 +53,15 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 async function start (): Promise<void> {
   const config = readConfig()
+  // It is read while PostgreSQL starts, which takes as long; and whoever has to mend the configuration should not wait for it.
+  const application = import('./app.js')
   const database = await openDatabase({ ...config, use: 'service', log: say })
   stops.push(() => database.close())
   // Another process may hold the migrations' lock for long. To cut them off leaves nothing half done.
   await Promise.race([applyMigrations(database.url, { log: say }), toldToStop])
   const secrets = config.sessionSecrets ?? await loadSessionSecrets(config.dataDir)
   const logger = process.stdout.isTTY ? loggerOptions(config.logLevel) : { ...loggerOptions(config.logLevel) as object, stream: openOutput() }
+  const { buildApp } = await application
   const app = await buildApp({ config, databaseUrl: database.url, secrets, logger })
   if (isToldToStop) return
   await app.listen({ host: config.host, port: config.port, listenTextResolver: () => 'accepting connections' })

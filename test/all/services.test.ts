@@ -1,4 +1,5 @@
-/** The tests of test/services, which `npm test -- --exclude=none test/services/NAME.test.ts` runs one by one. */
+/** The tests of test/services and of what src has beside it, which `npm test -- --exclude=none test/services/NAME.test.ts` runs one by one. */
 import { importTests } from '../helpers/import-tests.js'
 
 await importTests('services')
+await importTests('.')

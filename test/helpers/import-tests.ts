@@ -4,12 +4,12 @@ import t from 'tap'
 
 const folderOf = (name: string) => new URL(`../${name}/`, import.meta.url)
 
-/** Imports the test files of a folder of `test`, in the order of their names; each adds its tests to this process's. */
-export async function importTests (folder: string): Promise<void> {
-  const names = (await readdir(folderOf(folder))).filter((name) => name.endsWith('.test.js'))
+/** Imports the test files of a folder of `test`, all or those of some names, one after the other; each adds its tests to this process's. */
+export async function importTests (folder: string, only?: string[]): Promise<void> {
+  const names = only?.map((name) => `${name}.test.js`) ?? (await readdir(folderOf(folder))).filter((name) => name.endsWith('.test.js')).sort()
   // A test of its own, which the others wait for: one file's tests may have ended before the next has begun with its own.
   void t.test(`the files of test/${folder}`, async (t) => {
-    for (const name of names.sort()) await import(new URL(name, folderOf(folder)).href)
+    for (const name of names) await import(new URL(name, folderOf(folder)).href)
     t.pass(`${names.length} files`)
   })
 }
