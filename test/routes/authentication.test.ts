@@ -382,3 +382,12 @@ t.test('six logins race a change of the password and leave one session', async (
   t.same(await query('SELECT count(*)::int FROM sessions WHERE user_id = $1', [user.id]), [{ count: 1 }])
   t.equal(await statusWith(user.cookie), 200)
 })
+
+t.test('a stored hash that is broken is a wrong password, whatever is broken about it', async (t) => {
+  const user = await register()
+  for (const parameters of ['m=4194304,t=3,p=4', 'm=63,t=2,p=8', 'm=19456,t=2,p=1,', 'm=19456,t=2,p=1,x', 'nothing']) {
+    const hash = `$argon2id$v=19$${parameters}$HUJ4rGLhXGMiBWbKqE4OJg$Z18BMXQlAPeaKrlvhzQf58XSu3EwQ3zCvMLgQAj8LSg`
+    await query('UPDATE users SET password_hash = $2 WHERE id = $1', [user.id, hash])
+    t.match(await login(user.email), { status: 401, body: { code: 'invalid-credentials' }, setCookie: [] }, parameters)
+  }
+})
