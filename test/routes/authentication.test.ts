@@ -1,6 +1,7 @@
 /** Login, logout and sessions over HTTP, and every trap of the session library that we know of. */
 import { Signer } from '@fastify/cookie'
 import { createHash } from 'node:crypto'
+import argon2 from 'argon2'
 import type { FastifyInstance } from 'fastify'
 import { Writable } from 'node:stream'
 import t from 'tap'
@@ -389,5 +390,21 @@ t.test('a stored hash that is broken is a wrong password, whatever is broken abo
     const hash = `$argon2id$v=19$${parameters}$HUJ4rGLhXGMiBWbKqE4OJg$Z18BMXQlAPeaKrlvhzQf58XSu3EwQ3zCvMLgQAj8LSg`
     await query('UPDATE users SET password_hash = $2 WHERE id = $1', [user.id, hash])
     t.match(await login(user.email), { status: 401, body: { code: 'invalid-credentials' }, setCookie: [] }, parameters)
+  }
+})
+
+t.test('a stored hash with the parameters of earlier days lets its owner in, and has those of today from then on', async (t) => {
+  const user = await register()
+  const hash = async () => (await query('SELECT password_hash AS hash FROM users WHERE id = $1', [user.id]))[0]?.['hash'] as string
+  for (const old of [{ memoryCost: 12_288, timeCost: 3, parallelism: 1 }, { memoryCost: 65_536, timeCost: 3, parallelism: 4 }]) {
+    await query('UPDATE users SET password_hash = $2 WHERE id = $1', [user.id, await argon2.hash(password.normalize('NFC'), old)])
+    const stored = await hash()
+    t.match(await login(user.email, 'wrong'), { status: 401 })
+    t.equal(await hash(), stored, 'a wrong password replaces nothing')
+    t.match(await login(user.email), { status: 200, body: { user: { id: user.id } } })
+    const replaced = await hash()
+    t.match(replaced, /^\$argon2id\$v=19\$m=19456,(t=2,p=1|p=1,t=2)\$/)
+    t.match(await login(user.email), { status: 200 })
+    t.equal(await hash(), replaced, 'once')
   }
 })

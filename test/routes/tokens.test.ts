@@ -56,6 +56,16 @@ t.test('DELETE /users/me/tokens/:id ends one of one\'s own at the next request',
   for (const unknown of [id, 'x']) t.match(await request('DELETE', `/users/me/tokens/${unknown}`, { cookie: person.cookie }), { status: 404 })
 })
 
+t.test('it ends when it expires, at the very next request, and is listed still', async (t) => {
+  const { body: { id, token } } = await make({ expiresAt: '2100-01-01T00:00:00Z' })
+  t.equal(await statusWith(token), 200)
+  await database.query("UPDATE access_tokens SET expires_at = now() - interval '1 millisecond' WHERE id = $1", [id])
+  t.match(await request('GET', '/users/me', { token, cookie: person.cookie }), {
+    status: 401, body: { code: 'unauthenticated' }, headers: { 'www-authenticate': 'Bearer realm="gatehouse", error="invalid_token"' }
+  })
+  t.ok((await request('GET', '/users/me/tokens?limit=100', { cookie: person.cookie })).body.items.some((item: { id: string }) => item.id === id))
+})
+
 t.test('GET /auth/session says whose token it is, and has no session', async (t) => {
   const token = await tokenFor()
   t.match(await request('GET', '/auth/session', { token }), { status: 200, body: { user: { id: person.id }, session: null }, setCookie: [] })
