@@ -7,6 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { rootId } from '../reference/world.js'
+import { digestDatabase } from './answers.js'
 import { describeDifference, writeTable } from './lock-file.js'
 import { expectedStatus, needs } from './needs.js'
 import { recipes, type Scene } from './recipes.js'
@@ -91,6 +92,46 @@ t.test('of every denial it is recorded why', async (t) => {
   const records = await database.query<{ id: string, status: number }>('SELECT request_id AS id, status FROM denials WHERE request_id = ANY ($1)', [Object.keys(denied)])
   t.same(Object.fromEntries(records.map(({ id, status }) => [id, status])), denied)
   t.ok(records.length > 100)
+})
+
+t.test('no GET of any route changes anything', async (t) => {
+  const routes = open.routes.filter(({ method }) => method === 'GET').map(({ url }) => `GET ${url}`)
+  const calls: Array<{ route: string, url: string, headers: Record<string, string>, success: number }> = []
+  for (const [route, { prepare, headers = {}, success }] of Object.entries(recipes)) {
+    if (!route.startsWith('GET ')) continue
+    const caller = await addPersona('Reader', 'owner', rootId)
+    const { url } = await prepare({ world, here, elsewhere, caller })
+    calls.push({ route, url, headers: { ...headers, cookie: caller.cookie }, success })
+  }
+  t.same(routes.filter((route) => !calls.some((call) => routeOf(call.route) === route)), [])
+  const denials = async () => await database.query('SELECT count(*) FROM denials')
+  const deniedBefore = await denials()
+  let before = await digestDatabase(database)
+  for (const { route, url, headers, success } of calls) {
+    t.equal((await open.request('GET', url, { headers })).status, success, route)
+    const after = await digestDatabase(database)
+    t.same(after, before, route)
+    before = after
+  }
+  await open.app.denials.flush()
+  t.same(await denials(), deniedBefore)
+})
+
+t.test('but a GET notes when a session or a token was last used, at most once a minute', async (t) => {
+  const { id } = await addPersona('Reader', 'owner', rootId)
+  for (const [table, column, options] of [
+    ['sessions', 'last_seen_at', { cookie: await world.openSession(id) }], ['access_tokens', 'last_used_at', { token: await world.openToken(id) }]
+  ] as const) {
+    const rest = async () => await database.query(`SELECT to_jsonb(one) - '{${column},expires_at}'::text[] AS rest FROM ${table} one ORDER BY id`)
+    await database.query(`UPDATE ${table} SET ${column} = now() - interval '61 seconds' WHERE user_id = $1`, [id])
+    const [before, restBefore] = [await digestDatabase(database), await rest()]
+    t.match(await open.request('GET', '/resources', options), { status: 200 })
+    const noted = await digestDatabase(database)
+    t.same(Object.keys(before).filter((name) => noted[name] !== before[name]), [table])
+    t.same(await rest(), restBefore, `of ${table} nothing but ${column}, and with it when a session ends`)
+    t.match(await open.request('GET', '/users', options), { status: 200 })
+    t.same(await digestDatabase(database), noted, 'within the minute nothing')
+  }
 })
 
 t.test('authz.lock says the same', async (t) => {
