@@ -50,10 +50,8 @@ export default fp(async (app) => {
   const routes: RouteOptions[] = []
   app.addHook('onRoute', (route) => { routes.push(route) })
   app.addHook('onReady', async () => {
-    const undeclared = routes.filter(({ config }) => config?.access === undefined)
-    if (undeclared.length === 0) return
-    const names = undeclared.map(({ method, url }) => `${[method].flat().join(',')} ${url}`)
-    throw new Error(`Routes without config.access, which says who may call them: ${names.join('; ')}`)
+    refuse(routes.filter(({ config }) => config?.access === undefined), 'config.access, which says who may call them')
+    refuse(routes.filter(({ schema }) => schema === undefined), 'a schema, which says what they take')
   })
 
   app.decorateRequest('identity', {
@@ -97,6 +95,13 @@ export default fp(async (app) => {
     else request.resource = await guardResource(app.reads.short, caller, id, access)
   })
 }, { name: 'access', dependencies: ['session', 'token'] })
+
+/** Lets an application not start with routes that leave open what would then be taken for granted. */
+function refuse (routes: RouteOptions[], missing: string): void {
+  if (routes.length === 0) return
+  const names = routes.map(({ method, url }) => `${[method].flat().join(',')} ${url}`)
+  throw new Error(`Routes without ${missing}: ${names.join('; ')}`)
+}
 
 /** Tokens manage no passwords, sessions and tokens. */
 function requireSession ({ credential }: Caller): void {

@@ -199,6 +199,17 @@ t.test('an application with a route that does not say who may call it does not s
   await t.rejects(async () => { await app.ready() }, { message: 'Routes without config.access, which says who may call them: GET /undeclared; HEAD /undeclared; PUT,DELETE /undeclared/:id' })
 })
 
+t.test('an application with a route that does not say what it takes does not start, and names every such route', async (t) => {
+  const app = await buildApp({ config: readConfig({}), databaseUrl: database.url, secrets })
+  t.teardown(() => app.close())
+  const handler = async () => ({})
+  const config = { access: 'public' } as const
+  app.get('/unchecked', { config }, handler)
+  app.get('/checked', { config, schema: { hide: true } }, handler)
+  app.route({ method: ['PUT', 'DELETE'], url: '/unchecked/:id', config, handler })
+  await t.rejects(async () => { await app.ready() }, { message: 'Routes without a schema, which says what they take: GET /unchecked; HEAD /unchecked; PUT,DELETE /unchecked/:id' })
+})
+
 t.test('what has expired is removed in the background, and a failure is logged', async (t) => {
   const real = globalThis.setInterval
   const ticks: Array<() => void> = []
