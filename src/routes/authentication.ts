@@ -3,7 +3,8 @@ import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { logIn } from '../services/authentication.js'
 import { endSessionBySecret } from '../services/sessions.js'
-import { Email, Empty, Password, reference, Session, User } from './schemas.js'
+import { Empty } from './conventions.js'
+import { Email, Password, reference, Session, User } from './schemas.js'
 
 export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/auth/login', {

@@ -3,13 +3,15 @@ import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { listAccess } from '../services/access.js'
 import { checkAll } from '../services/check.js'
-import { type Resource as ResourceRow, requireAllowed } from '../services/decision.js'
+import { requireAllowed } from '../services/authorization.js'
+import type { Resource as ResourceRow } from '../services/decision.js'
 import { getDenial } from '../services/denials.js'
 import { explain, explanationFor } from '../services/explain.js'
 import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { listGrantableRoles } from '../services/roles.js'
-import { Decision, defaultLimit, Denial, Explanation, Grant, Name, PageQuery, pageOf, reference, ResourceId, Role, Uuid } from './schemas.js'
+import { defaultLimit, PageQuery, pageOf, ResourceId } from './conventions.js'
+import { Decision, Denial, Explanation, Grant, Name, reference, Role, Uuid } from './schemas.js'
 
 /** Whose access is asked about. */
 const UserId = Type.Unsafe<string>({ ...Uuid, description: 'Whose access; your own when absent. For another user\'s you need `share` on the resource.' })

@@ -8,7 +8,8 @@ import type { Resource as ResourceRow } from '../services/decision.js'
 import { dryRun } from '../services/dry-run.js'
 import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
-import { Binding, defaultLimit, DryRunQuery, DryRunResponse, Email, Empty, Name, NullableTime, PageQuery, pageOf, reference, ResourceId, SubjectType, Uuid } from './schemas.js'
+import { defaultLimit, DryRunQuery, DryRunResponse, Empty, PageQuery, pageOf, ResourceId } from './conventions.js'
+import { Binding, Email, Name, NullableTime, reference, SubjectType, Uuid } from './schemas.js'
 
 export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/resources/:id/bindings', {

@@ -8,7 +8,8 @@ import { dryRun } from '../services/dry-run.js'
 import { addMember, listMembers, removeMember } from '../services/groups.js'
 import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
-import { defaultLimit, DryRunQuery, DryRunResponse, Empty, Member, PageQuery, pageOf, reference, ResourceId, Uuid } from './schemas.js'
+import { defaultLimit, DryRunQuery, DryRunResponse, Empty, PageQuery, pageOf, ResourceId } from './conventions.js'
+import { Member, reference, Uuid } from './schemas.js'
 
 const MemberId = Type.Object({ ...ResourceId.properties, memberId: Type.String({ description: 'A user\'s or a group\'s id.', examples: Uuid['examples'] }) })
 

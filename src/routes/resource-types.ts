@@ -4,7 +4,8 @@ import { Type } from '@sinclair/typebox'
 import { toName } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { deleteResourceType, listResourceTypes, putResourceType } from '../services/resource-types.js'
-import { defaultLimit, Empty, Name, PageQuery, pageOf, reference, ResourceType } from './schemas.js'
+import { defaultLimit, Empty, PageQuery, pageOf } from './conventions.js'
+import { Name, reference, ResourceType } from './schemas.js'
 
 export const resourceTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/resource-types', {

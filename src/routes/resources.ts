@@ -9,7 +9,8 @@ import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { listResources } from '../services/resource-list.js'
 import { createResource, updateResource } from '../services/resources.js'
 import { deleteResource, moveResource } from '../services/tree.js'
-import { Attributes, defaultLimit, DryRun, DryRunQuery, Empty, Name, PageQuery, pageOf, reference, Resource, ResourceId, SearchText, Uuid } from './schemas.js'
+import { defaultLimit, DryRunQuery, Empty, PageQuery, pageOf, ResourceId, SearchText } from './conventions.js'
+import { Attributes, DryRun, Name, reference, Resource, Uuid } from './schemas.js'
 
 const ResourceName = Type.String({ minLength: 1, maxLength: 255, examples: ['Minutes'] })
 const ETag = { ETag: { type: 'string', description: 'For If-Match.' } }

@@ -7,7 +7,8 @@ import { dryRun } from '../services/dry-run.js'
 import { toName } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { createRole, deleteRole, getRole, listRoles, updateRole } from '../services/roles.js'
-import { defaultLimit, DryRunQuery, DryRunResponse, Empty, Name, orDryRun, PageQuery, pageOf, Permissions, reference, Role } from './schemas.js'
+import { defaultLimit, DryRunQuery, DryRunResponse, Empty, orDryRun, PageQuery, pageOf } from './conventions.js'
+import { Name, Permissions, reference, Role } from './schemas.js'
 
 const Params = Type.Object({ name: Type.String({ examples: ['editor'] }) })
 const Description = Type.String({ maxLength: 500, examples: ['See and edit documents'] })

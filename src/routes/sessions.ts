@@ -5,7 +5,8 @@ import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { endOtherSessions, endSession, endSessionsOf, listSessions } from '../services/sessions.js'
 import type { User as UserRow } from '../services/users.js'
-import { defaultLimit, Empty, PageQuery, pageOf, reference, Session, UserId, Uuid } from './schemas.js'
+import { defaultLimit, Empty, PageQuery, pageOf, UserId } from './conventions.js'
+import { reference, Session, Uuid } from './schemas.js'
 
 const list = { querystring: Type.Object(PageQuery, { additionalProperties: false }), response: { 200: pageOf(reference(Session)) } }
 

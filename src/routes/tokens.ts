@@ -4,7 +4,8 @@ import { Type } from '@sinclair/typebox'
 import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { createToken, endToken, listTokens } from '../services/tokens.js'
-import { AccessToken, defaultLimit, Empty, NullableTime, PageQuery, pageOf, Permissions, reference, Uuid } from './schemas.js'
+import { defaultLimit, Empty, PageQuery, pageOf } from './conventions.js'
+import { AccessToken, NullableTime, Permissions, reference, Uuid } from './schemas.js'
 
 export const tokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/users/me/tokens', {

@@ -7,7 +7,8 @@ import type { Database } from '../services/database.js'
 import { dryRun } from '../services/dry-run.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'
 import { createUser, listUsers, updateOneself, updateUser, type User as UserRow } from '../services/users.js'
-import { defaultLimit, DryRunQuery, Email, Empty, orDryRun, PageQuery, pageOf, Password, reference, User, UserId, UserName } from './schemas.js'
+import { defaultLimit, DryRunQuery, Empty, orDryRun, PageQuery, pageOf, UserId } from './conventions.js'
+import { Email, Password, reference, User, UserName } from './schemas.js'
 
 export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const isOpen = app.config.registration === 'open'

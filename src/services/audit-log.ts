@@ -5,7 +5,8 @@ import { type EventType, eventTypes, type TargetType } from './audit.js'
 import { eventsFor } from './audit-visibility.js'
 import type { Author, Credential, Principal } from './caller.js'
 import type { Database } from './database.js'
-import { findRootPermissions, getAllowedResource, notHeld, rootId } from './decision.js'
+import { findRootPermissions, getAllowedResource, notHeld } from './authorization.js'
+import { rootId } from './decision.js'
 import { lastId } from './ids.js'
 
 /** An event as the API shows it. */

@@ -2,7 +2,7 @@
 import { Prisma } from '../generated/prisma/client.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { findNotHeld, notHeld } from './decision.js'
+import { findNotHeld, notHeld } from './authorization.js'
 
 /**
  * @param permissions as `type:action`

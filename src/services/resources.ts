@@ -6,7 +6,8 @@ import { recordEvents } from './audit.js'
 import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld, type Resource, rootId } from './decision.js'
+import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld } from './authorization.js'
+import { type Resource, rootId } from './decision.js'
 import { changingResources } from './locks.js'
 
 const mostAttributeBytes = 16_384

@@ -1,6 +1,6 @@
 /** Resources one by one: creating, reading, changing and deleting them, and what their answers show. */
 import t from 'tap'
-import { getResource } from '../../src/services/decision.js'
+import { getResource } from '../../src/services/authorization.js'
 import { updateResource } from '../../src/services/resources.js'
 import { moveResource } from '../../src/services/tree.js'
 import { callerOf } from '../helpers/caller.js'
