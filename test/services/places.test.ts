@@ -13,7 +13,12 @@ function openCounters (quota: number) {
       fail: reject
     })
   }), quota)
-  return { enter: async () => await enter('a key'), other: async () => await enter('another key'), asked, givenBack: () => givenBack }
+  const admit = async () => {
+    const place = enter('a key')
+    asked.shift()?.answer(true)
+    return await place as Place
+  }
+  return { enter: async () => await enter('a key'), admit, other: async () => await enter('another key'), asked, givenBack: () => givenBack }
 }
 
 /** Lets everything go on that waits for nothing but its turn. */
@@ -48,10 +53,8 @@ t.test('whoever finds no place waits for those under way, in the order of coming
 })
 
 t.test('when none is under way, one refusal counts for all who wait', async (t) => {
-  const { enter, asked } = openCounters(5)
-  const first = enter()
-  asked.shift()?.answer(true)
-  const place = await first as Place
+  const { enter, admit, asked } = openCounters(5)
+  const place = await admit()
   const others = [enter(), enter(), enter()]
   asked.shift()?.answer(2_000)
   await settle()
@@ -62,10 +65,8 @@ t.test('when none is under way, one refusal counts for all who wait', async (t) 
 })
 
 t.test('a refusal from before somebody left counts no more', async (t) => {
-  const { enter, asked } = openCounters(5)
-  const first = enter()
-  asked.shift()?.answer(true)
-  const place = await first as Place
+  const { enter, admit, asked } = openCounters(5)
+  const place = await admit()
   const second = enter()
   await place.leave()
   asked.shift()?.answer(2_000)
