@@ -60,7 +60,8 @@ export async function buildApp ({ config, databaseUrl, secrets, logger = false }
     // The limit for a whole request is the larger of requestTimeout and headersTimeout, looked at each checking interval.
     requestTimeout: 15_000,
     handlerTimeout: 30_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
+    // Node would refuse a request without a Host by itself, in a form of its own: src/plugins/security.ts does.
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     // A request may name its target in absolute form (RFC 9112, 3.2.2); the session plugin takes only a path.
     rewriteUrl: ({ url = '/' }) => url.replace(/^https?:\/\/[^/?]*\/?/i, '/'),
     // While stopping, requests on open connections are still answered; the last answer closes the connection.
@@ -78,6 +79,9 @@ export async function buildApp ({ config, databaseUrl, secrets, logger = false }
     if (app.isStopping) reply.header('connection', 'close')
     done()
   })
+
+  // Node refuses what it does not expect, likewise; one may as well not care (RFC 9110, 10.1.1).
+  app.server.on('checkExpectation', app.routing)
 
   app.decorate('listenOrigin', () => {
     const { port } = (app.server.address() ?? { port: config.port }) as AddressInfo

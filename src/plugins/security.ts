@@ -21,7 +21,8 @@ export default fp<Options>(async (app, { isHttps, corsOrigins, ownOrigin }) => {
   const headers = securityHeaders(isHttps)
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-request-id', request.id)
-    done()
+    const { httpVersion, headers: { host } } = request.raw
+    done(host === undefined && httpVersion === '1.1' ? new DomainError('invalid-request', 'A request of HTTP/1.1 needs a Host header.') : undefined)
   })
   // Last: the files of the page under /docs come with a rule of their own.
   app.addHook('onSend', (_request, reply, _payload, done) => {

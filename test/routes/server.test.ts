@@ -63,18 +63,22 @@ for (const [what, bytes] of Object.entries({
   'an unknown transfer encoding': `POST /auth/login HTTP/1.1\r\n${host}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n`,
   'a bad chunk': `POST /auth/login HTTP/1.1\r\n${host}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n`,
   'a blank before the colon': 'GET / HTTP/1.1\r\nhost : localhost\r\n\r\n',
-  'no host': 'GET / HTTP/1.1\r\n\r\n',
   'a line break alone': 'GET / HTTP/1.1\nhost: localhost\n\n',
   'no HTTP': 'hello\r\n\r\n',
   'a TLS greeting': '\x16\x03\x01\x02\x00\x01\x00'
 })) {
   t.test(`a malformed request is refused and the connection closed: ${what}`, async (t) => {
-    const text = await send(bytes)
-    t.match(text, /^HTTP\/1\.1 400 /)
-    // Node answers a missing Host by itself.
-    if (what !== 'no host') matchProblem(t, text, 400, 'invalid-request')
+    matchProblem(t, await send(bytes), 400, 'invalid-request')
   })
 }
+
+t.test('what Node would answer by itself is answered as everything is', async (t) => {
+  for (const path of ['/', '/users/me', '/nowhere']) {
+    matchProblem(t, await send(`GET ${path} HTTP/1.1\r\nconnection: close\r\n\r\n`), 400, 'invalid-request')
+  }
+  t.match(await send('GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /, 'which had no Host yet')
+  matchProblem(t, await send(`GET /nowhere HTTP/1.1\r\n${host}expect: miracles\r\nconnection: close\r\n\r\n`), 404, 'not-found')
+})
 
 t.test('headers above 16 KiB are refused', async (t) => {
   matchProblem(t, await send(`GET / HTTP/1.1\r\n${host}x-long: ${'x'.repeat(20_000)}\r\n\r\n`), 431, 'headers-too-large')
