@@ -36,6 +36,8 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
   const cookieOptions = { path: '/', httpOnly: true, sameSite: 'lax', secure: isHttps } as const
   const signer = new Signer(secrets)
   const mayChangeCookie = new WeakSet<FastifyReply>()
+  /** Those whose rows a login has just made, without data. */
+  const newSecrets = new Set<string>()
 
   await app.register(cookie)
   app.decorateRequest('presentedSecret', undefined)
@@ -84,7 +86,9 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
 
   app.decorateReply('openSession', async function (this: FastifyReply) {
     mayChangeCookie.add(this)
-    await this.request.session.save()
+    const { session } = this.request
+    newSecrets.add(session.sessionId)
+    await session.save().finally(() => { newSecrets.delete(session.sessionId) })
   })
   app.decorateReply('closeSession', function (this: FastifyReply) {
     mayChangeCookie.add(this)
@@ -104,6 +108,8 @@ export default fp<Options>(async (app, { secrets, isHttps, lifetimes }) => {
           (found) => done(null, found === null ? null : { ...found.data, identity: keptOutOfJson(found.identity) } as never), done)
       },
       set (secret, { cookie: _cookie, identity: _identity, ...data }, done) {
+        // To write that again would be a login's second transaction.
+        if (newSecrets.has(secret) && Object.keys(data).length === 0) return done()
         saveSessionData(app.prisma, secret, data as never).then(() => done(), done)
       },
       destroy (secret, done) {

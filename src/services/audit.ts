@@ -53,27 +53,37 @@ export function asRow ({ type, resourceId, target, before, after, alsoUnder }: H
 
 /**
  * Writes the events of many things at once, in one statement.
- * @param happenings a subquery of the type, the resource, the target's type and id, before, after, and another resource below
- *   which it happened, in this order
- * @param change the statement that changes them, for `happenings` to read from, as `name AS (DELETE … RETURNING …)`
+ * @param happenings and `change`: see `telling`
  * @returns how many events there were
  */
 export async function recordEvents (tx: Database, by: Caller | Author, happenings: Sql, change?: Sql): Promise<number> {
+  const [row] = await tx.$queryRaw<Array<{ count: number }>>(telling(by, happenings, change, Prisma.sql`SELECT count(*)::int AS count FROM event`))
+  return (row as { count: number }).count
+}
+
+/**
+ * The statement that changes things, writes what happened to them, and answers.
+ * @param happenings a subquery of the type, the resource, the target's type and id, before, after, and another resource below
+ *   which it happened, in this order
+ * @param change the statements that change them, for `happenings` and `answer` to read from, as `name AS (DELETE … RETURNING …)`;
+ *   none of them sees what another does
+ * @param answer the query that the statement ends with
+ */
+export function telling (by: Caller | Author, happenings: Sql, change: Sql | undefined, answer: Sql): Sql {
   const { actor, credential, requestId, ip } = asAuthor(by)
   // The id first: the time is that in the id, so that a span of time is a span of ids.
-  const [row] = await tx.$queryRaw<Array<{ count: number }>>`
+  return Prisma.sql`
     WITH ${change === undefined ? Prisma.empty : Prisma.sql`${change},`}
     happening (type, resource_id, target_type, target_id, before, after, also_under) AS (${happenings}),
     numbered AS (SELECT uuid_v7() AS id, happening.* FROM happening),
     event AS (
       INSERT INTO audit_events (id, at, type, actor_type, actor_id, credential_type, credential_id, resource_id, target_type, target_id, before, after, request_id, ip)
       SELECT id, uuid_v7_time(id), type, ${actor.type}, ${'id' in actor ? actor.id : null}::uuid, ${credential?.type ?? null}, ${credential?.id ?? null}::uuid,
-        resource_id, target_type, target_id, before, after, ${requestId}::uuid, ${ip?.slice(0, 64) ?? null}
+        resource_id, target_type, target_id, before, after, ${requestId}::uuid, left(${ip}, 64)
       FROM numbered RETURNING id),
     place AS (
       INSERT INTO audit_event_places (place_id, event_id, actor_id, type)
       SELECT DISTINCT c.ancestor_id, n.id, ${'id' in actor ? actor.id : null}::uuid, n.type FROM numbered n JOIN resource_closure c ON c.descendant_id IN (n.resource_id, n.also_under)
       WHERE c.ancestor_id <> '00000000-0000-0000-0000-000000000000')
-    SELECT count(*)::int AS count FROM event`
-  return (row as { count: number }).count
+    ${answer}`
 }

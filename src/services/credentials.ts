@@ -51,6 +51,5 @@ export async function recordLogin (tx: Database, { id, passwordHash }: Credentia
 
 /** Stores a new hash in place of the one that was checked; false when that is no longer the stored one. */
 export async function replacePasswordHash (tx: Database, { id, passwordHash }: Omit<Credentials, 'isActive'>, newHash: string): Promise<boolean> {
-  const { count } = await tx.user.updateMany({ where: { id, passwordHash }, data: { passwordHash: newHash } })
-  return count === 1
+  return await tx.$executeRaw`UPDATE users SET password_hash = ${newHash}, updated_at = now() WHERE id = ${id}::uuid AND password_hash = ${passwordHash}` === 1
 }

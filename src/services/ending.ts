@@ -1,6 +1,6 @@
 /** Ending all by which a user gets in, each with its event. */
 import { Prisma } from '../generated/prisma/client.js'
-import { asRow, type Happening, jsonTime, recordEvents } from './audit.js'
+import { jsonTime, recordEvents } from './audit.js'
 import type { Author, Caller } from './caller.js'
 import type { Database } from './database.js'
 
@@ -15,15 +15,16 @@ export async function endAllAccess (tx: Database, by: Caller | Author, userId: s
 }
 
 /**
- * Ends live sessions, in one statement. Those that have expired have ended by themselves, as `removeExpiredSessions` tells.
+ * Ends live sessions, in one statement.
  * @param which a condition on the table of sessions
- * @param also what happens with it
- * @returns how many events there were: one for each session, and the others
+ * @returns how many
  */
-export async function endSessions (db: Database, by: Caller | Author, which: Prisma.Sql, ...also: Happening[]): Promise<number> {
-  const events = Prisma.join([sessionsEnded(Prisma.sql`ended`), ...also.map(asRow)], ' UNION ALL ')
-  return await recordEvents(db, by, events, Prisma.sql`ended AS (DELETE FROM sessions WHERE (${which}) AND expires_at > now() RETURNING *)`)
+export async function endSessions (db: Database, by: Caller | Author, which: Prisma.Sql): Promise<number> {
+  return await recordEvents(db, by, sessionsEnded(Prisma.sql`ended`), Prisma.sql`ended AS (${endingSessions(which)})`)
 }
+
+/** Those that have expired have ended by themselves, as `removeExpiredSessions` tells. */
+export const endingSessions = (which: Prisma.Sql): Prisma.Sql => Prisma.sql`DELETE FROM sessions WHERE (${which}) AND expires_at > now() RETURNING *`
 
 /** An event for each of some rows of the table of sessions. */
 export function sessionsEnded (rows: Prisma.Sql): Prisma.Sql {

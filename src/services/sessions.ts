@@ -6,13 +6,13 @@ import { createHash } from 'node:crypto'
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError } from '../errors.js'
 import { Prisma, type PrismaClient } from '../generated/prisma/client.js'
-import { recordEvents } from './audit.js'
+import { jsonTime, recordEvents, telling } from './audit.js'
 import { type Author, type Caller, newcomer, system } from './caller.js'
 import { removeInBatches } from './cleanup.js'
-import { type Database, inTransaction, prepareStatement, type Reader } from './database.js'
+import { type Database, prepareStatement, type Reader } from './database.js'
 import { requireRootPermission } from './authorization.js'
 import { keepingRights } from './locks.js'
-import { endAllAccess, endSessions, sessionsEnded } from './ending.js'
+import { endAllAccess, endingSessions, endSessions, sessionsEnded } from './ending.js'
 import { lookupEmail, type User, userColumns } from './users.js'
 
 /** A session as the API shows it; `expiresAt` is when it ends unless it is used before. */
@@ -64,25 +64,33 @@ export async function startSession (
   input: { userId: string, secret: string, endsSecret?: string | undefined, ip: string, userAgent: string | undefined, requestId?: string | undefined },
   settings: SessionLifetimes & { sessionMaxPerUser: number }
 ): Promise<Session> {
-  return await inTransaction(db, async (tx) => {
-    const [row] = await tx.$queryRaw<Session[]>`
-      INSERT INTO sessions (id, secret_hash, user_id, created_at, last_seen_at, expires_at, absolute_expires_at, ip, user_agent)
-      VALUES (${uuidv7()}::uuid, ${hashSessionSecret(input.secret)}, ${input.userId}::uuid, now(), now(),
-        now() + least(${interval(settings.sessionIdleMs)}, ${interval(settings.sessionMaxMs)}), now() + ${interval(settings.sessionMaxMs)},
-        ${input.ip.slice(0, longestAddress)}, ${input.userAgent?.slice(0, longestUserAgent)})
-      RETURNING id, created_at AS "createdAt", last_seen_at AS "lastSeenAt", expires_at AS "expiresAt", ip, user_agent AS "userAgent"`
-    const session = row as Session
-    const { id, createdAt, expiresAt, ip, userAgent } = session
-    const by = newcomer(input.userId, { requestId: input.requestId ?? null, ip }, { type: 'session', id })
-    const replaced = input.endsSecret === undefined ? null : hashSessionSecret(input.endsSecret)
-    await endSessions(tx, by, Prisma.sql`secret_hash = ${replaced}::bytea OR id IN (
-      SELECT id FROM sessions WHERE user_id = ${input.userId}::uuid AND id <> ${id}::uuid AND secret_hash IS DISTINCT FROM ${replaced}::bytea AND expires_at > now()
-      ORDER BY last_seen_at DESC, id DESC OFFSET ${settings.sessionMaxPerUser - 1})`, {
-      type: 'login.succeeded', target: { type: 'user', id: input.userId }, after: { sessionId: id, createdAt, expiresAt, ip, userAgent }
-    })
-    return session
-  })
+  const secretHash = hashSessionSecret(input.secret)
+  const replaced = input.endsSecret === undefined ? null : hashSessionSecret(input.endsSecret)
+  const [session] = await db.$queryRaw<Session[]>(newSession(
+    uuidv7(), secretHash, input.userId, settings.sessionIdleMs / 1_000, settings.sessionMaxMs / 1_000, input.ip, input.userAgent ?? null,
+    input.requestId ?? null, replaced, settings.sessionMaxPerUser - 1))
+  return session as Session
 }
+
+/** Starts a session, ends those that give way to it, and tells of both; what it starts is none of the sessions that it sees. */
+const newSession = prepareStatement((
+  id: string, secretHash: Uint8Array, userId: string, idleSeconds: number, maxSeconds: number, ip: string, userAgent: string | null,
+  requestId: string | null, replaced: Uint8Array | null, othersAtMost: number
+) => {
+  const end = Prisma.sql`make_interval(secs => ${maxSeconds}::double precision)`
+  return telling(newcomer(userId, { requestId, ip }, { type: 'session', id }), Prisma.sql`
+    ${sessionsEnded(Prisma.sql`ended`)} UNION ALL
+    SELECT 'login.succeeded', NULL, 'user', s.user_id::text, NULL, jsonb_build_object('sessionId', s.id, 'createdAt', ${jsonTime(Prisma.sql`s.created_at`)},
+      'expiresAt', ${jsonTime(Prisma.sql`s.expires_at`)}, 'ip', s.ip, 'userAgent', s.user_agent), NULL FROM made s`, Prisma.sql`
+    made AS (
+      INSERT INTO sessions (id, secret_hash, user_id, created_at, last_seen_at, expires_at, absolute_expires_at, ip, user_agent)
+      VALUES (${id}::uuid, ${secretHash}, ${userId}::uuid, now(), now(), now() + least(make_interval(secs => ${idleSeconds}::double precision), ${end}), now() + ${end},
+        left(${ip}, ${longestAddress}::int), left(${userAgent}, ${longestUserAgent}::int)) RETURNING *),
+    ended AS (${endingSessions(Prisma.sql`secret_hash = ${replaced}::bytea OR id IN (
+      SELECT id FROM sessions WHERE user_id = ${userId}::uuid AND secret_hash IS DISTINCT FROM ${replaced}::bytea AND expires_at > now()
+      ORDER BY last_seen_at DESC, id DESC OFFSET ${othersAtMost})`)})`, Prisma.sql`
+    SELECT s.id, s.created_at AS "createdAt", s.last_seen_at AS "lastSeenAt", s.expires_at AS "expiresAt", s.ip, s.user_agent AS "userAgent" FROM made s`)
+})
 
 type IdentityRow = User & Omit<Session, 'id' | 'createdAt'> & {
   sessionId: string
@@ -126,7 +134,7 @@ async function touchSession (db: Database, id: string, lifetimes: SessionLifetim
 
 /** Stores what an application keeps in a session. It changes a row that is there and never makes one. */
 export async function saveSessionData (db: Database, secret: string, data: Prisma.InputJsonObject): Promise<void> {
-  await db.session.updateMany({ where: { secretHash: hashSessionSecret(secret) }, data: { data } })
+  await db.$executeRaw`UPDATE sessions SET data = ${JSON.stringify(data)}::jsonb WHERE secret_hash = ${hashSessionSecret(secret)}`
 }
 
 /** Ends the session with this id in its cookie; nothing happens when there is none. */

@@ -74,7 +74,8 @@ export async function findUserByEmail (db: Database, email: string): Promise<Use
 /** Finds a user by id; null for an id that is none. */
 export async function findUserById (db: Database, id: string): Promise<User | null> {
   if (!isUuid(id)) return null
-  return await db.user.findUnique({ where: { id }, select: userFields })
+  const [user] = await db.$queryRaw<User[]>`SELECT ${userColumns} FROM users u WHERE u.id = ${id}::uuid`
+  return user ?? null
 }
 
 /**
