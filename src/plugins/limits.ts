@@ -25,7 +25,7 @@ export default fp<{ isOn: boolean, secrets: string[], isHttps: boolean }>(async 
   const cookieName = isHttps ? '__Host-device' : 'device'
   const signer = new Signer(secrets)
   const newCookies = new WeakMap<FastifyReply, string>()
-  app.decorate('limits', isOn ? openLimits(app.prisma, app.pool) : noLimits)
+  app.decorate('limits', isOn ? openLimits(app.prisma, app.counterStore) : noLimits)
 
   // It lets nobody in: who has it only does not share the limit of an account with strangers (OWASP, "device cookies").
   // What is signed begins with a word and a colon, which no session id has, so neither cookie can stand in for the other.

@@ -4,13 +4,14 @@ import fp from 'fastify-plugin'
 import pg from 'pg'
 import { Lines } from '../database/lines.js'
 import { Prisma, PrismaClient } from '../generated/prisma/client.js'
+import type { CounterStore } from '../services/counters.js'
 import type { Reader } from '../services/database.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
     prisma: PrismaClient
-    /** The connections behind it, for a library that brings its own statements. */
-    pool: pg.Pool
+    /** The same connections, for a library that names its own statements. */
+    counterStore: CounterStore
     /** Ways for single statements past Prisma, which costs the service more than all else that a decision takes. */
     reads: {
       /** For statements that read little and wait for no lock, whatever is stored: they share connections. */
@@ -63,7 +64,7 @@ export default fp<{ databaseUrl: string }>(async (app, { databaseUrl }) => {
   })
   const long = readerOf((statement) => pool.query(statement))
 
-  app.decorate('pool', pool)
+  app.decorate('counterStore', { query: async ({ name, ...statement }) => await pool.query(isPooled || name === undefined ? statement : { ...statement, name }) })
   app.decorate('prisma', new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: ({ sql }) => withName(sql).name ?? '' }) }))
   app.decorate('reads', { long, short: isPooled ? long : readerOf((statement) => shared.query(statement)) })
   app.addHook('onClose', async () => {

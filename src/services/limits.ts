@@ -9,10 +9,11 @@ import { RateLimiterRes } from 'rate-limiter-flexible'
 import { DomainError, type ErrorCode, type Limit, RateLimitError } from '../errors.js'
 import type { PrismaClient } from '../generated/prisma/client.js'
 import { removeInBatches } from './cleanup.js'
+import { Counters, type CounterStore } from './counters.js'
 import type { Database } from './database.js'
 import { inLine, type Place } from './places.js'
 import { isSignedInFrom } from './sessions.js'
-import { counter, freeFailures, type LimitStore, Slowdown } from './slowdown.js'
+import { freeFailures, Slowdown } from './slowdown.js'
 
 const limits = {
   account: { name: 'login-account', quota: freeFailures, windowSeconds: 900 },
@@ -45,14 +46,15 @@ export const noLimits: Limits = {
   nameSubject: async (_userId, _how, work) => await work()
 }
 
-/** @param store a pool of connections to the same database, whose statements need no transaction */
-export function openLimits (db: Database, store: LimitStore): Limits {
-  const accounts = new Slowdown(store, 'account')
-  const clients = new Slowdown(store, 'client')
-  const addresses = window(store, limits.address)
-  const registrations = window(store, limits.registration)
-  const passwords = window(store, limits.password)
-  const subjects = window(store, limits.subject)
+/** @param store of the same database */
+export function openLimits (db: Database, store: CounterStore): Limits {
+  const counters = new Counters(store)
+  const accounts = new Slowdown(counters, 'account')
+  const clients = new Slowdown(counters, 'client')
+  const addresses = window(counters, limits.address)
+  const registrations = window(counters, limits.registration)
+  const passwords = window(counters, limits.password)
+  const subjects = window(counters, limits.subject)
 
   /**
    * A browser that the account knows is slowed down by its own failures only. Everybody else shares the limit of the account;
@@ -82,9 +84,7 @@ export function openLimits (db: Database, store: LimitStore): Limits {
   return {
     logIn: async (attempt, work) => {
       const { client, places } = await enterLogin(attempt)
-      const result = await leavingUnless('invalid-credentials', places, work)
-      await clients.forget(client)
-      return result
+      return await leavingUnless('invalid-credentials', places, work, async () => await clients.forget(client))
     },
     register: async (address, work) => {
       const place = await registrations.enter(networkOf(address))
@@ -125,16 +125,15 @@ export async function removeExpiredLimits (db: PrismaClient, batchSize = 500): P
 }
 
 /** A number of places for each key, all of which are free again when the time since the first has passed. */
-function window (store: LimitStore, limit: Limit) {
-  const places = counter(store, limit.name, limit.quota, limit.windowSeconds)
-  const giveBack = async (key: string) => { await places.reward(key) }
+function window (counters: Counters, limit: Limit) {
+  const places = counters.open(limit.name, limit.quota, limit.windowSeconds)
   const enter = inLine(async (key) => {
     try {
       await places.consume(key)
-      return { giveBack: async () => await giveBack(key) }
+      return { giveBack: async () => await places.giveBack(key) }
     } catch (refusal) {
       if (!(refusal instanceof RateLimiterRes)) throw refusal
-      await giveBack(key)
+      await places.giveBack(key)
       return refusal.msBeforeNext
     }
   }, limit.quota)
@@ -147,9 +146,9 @@ const digest = (text: string) => createHash('sha256').update(text).digest('base6
 const isCode = (error: unknown, code: ErrorCode) => error instanceof DomainError && error.code === code
 
 /** Runs `work` and gives its places back, unless it fails with `code`, which is what is counted. */
-async function leavingUnless<T> (code: ErrorCode, places: Place[], work: () => Promise<T>): Promise<T> {
+async function leavingUnless<T> (code: ErrorCode, places: Place[], work: () => Promise<T>, onSuccess = async () => {}): Promise<T> {
   return await work().then(async (result) => {
-    await leaveAll(places)
+    await Promise.all([leaveAll(places), onSuccess()])
     return result
   }, async (error) => {
     if (!isCode(error, code)) await leaveAll(places)

@@ -9,9 +9,10 @@ const url = new URL(database.url)
 
 t.test('pgbouncer=true turns prepared names and settings of connections off, and all else works', async (t) => {
   url.searchParams.set('pgbouncer', 'true')
-  const { app, request, signUp } = await openTestApp({ url: url.href })
-  const { cookie } = await signUp()
+  const { app, request, signUp, logIn } = await openTestApp({ url: url.href }, { environment: { RATE_LIMIT: 'on' } })
+  const { cookie, ...account } = await signUp()
   const statements = await listStatements(async () => {
+    await logIn(account)
     const { status, body: { id } } = await request('POST', '/resources', { cookie, body: { type: 'organization', name: 'Acme' } })
     t.equal(status, 201)
     t.match(await request('GET', `/resources/${id}`, { cookie }), { status: 200, body: { name: 'Acme' } })
@@ -19,7 +20,7 @@ t.test('pgbouncer=true turns prepared names and settings of connections off, and
   }, database)
   t.ok(statements.length > 10)
   t.same(statements.filter(({ name }) => name !== undefined && name !== ''), [])
-  t.match(await app.pool.query('SHOW statement_timeout'), { rows: [{ statement_timeout: '0' }] })
+  t.same(await app.prisma.$queryRaw`SHOW statement_timeout`, [{ statement_timeout: '0' }])
 })
 
 t.test('without it statements are prepared under names, and bounded in time', async (t) => {
@@ -27,5 +28,5 @@ t.test('without it statements are prepared under names, and bounded in time', as
   const { cookie } = await signUp()
   const statements = await listStatements(() => request('GET', '/resources', { cookie }), database)
   t.match(statements, [{ name: /^s\d+$/ }, { name: /^s\d+$/ }])
-  t.match(await app.pool.query('SHOW statement_timeout'), { rows: [{ statement_timeout: '10s' }] })
+  t.same(await app.prisma.$queryRaw`SHOW statement_timeout`, [{ statement_timeout: '10s' }])
 })
