@@ -1,6 +1,6 @@
 /** The audit log: pages of it, or all of it as a stream. */
 import { Readable } from 'node:stream'
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
 import Negotiator from 'negotiator'

@@ -1,5 +1,5 @@
 /** Login, logout, and who is signed in. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { logIn } from '../services/authentication.js'
 import { endSessionBySecret } from '../services/sessions.js'

@@ -1,5 +1,5 @@
 /** Asking about access: what somebody may do, and why. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { listAccess } from '../services/access.js'
 import { checkAll } from '../services/check.js'

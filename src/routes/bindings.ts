@@ -1,5 +1,5 @@
 /** Role bindings: who has which role on a resource. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { createBinding, deleteBinding, listBindings } from '../services/bindings.js'
 import type { Caller } from '../services/caller.js'

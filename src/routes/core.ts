@@ -1,5 +1,5 @@
 /** The index, the health checks, and the description of the API itself. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { checkReadiness } from '../services/health.js'
 

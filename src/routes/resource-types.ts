@@ -1,5 +1,5 @@
 /** Resource types: what may exist, and where. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { toName } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'

@@ -1,5 +1,5 @@
 /** Roles: named sets of permissions. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { Caller } from '../services/caller.js'
 import type { Database } from '../services/database.js'

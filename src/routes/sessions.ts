@@ -1,5 +1,5 @@
 /** Where somebody is signed in, and ending that: for oneself, and for those who administer accounts. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'

@@ -1,5 +1,5 @@
 /** One's own access tokens. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { toId } from '../services/ids.js'
 import { cutPage, decodeCursor, encodeCursor } from '../services/pages.js'

@@ -1,5 +1,5 @@
 /** Accounts: registration, oneself, and their administration. */
-import { type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { changePassword } from '../services/authentication.js'
 import type { Caller } from '../services/caller.js'
