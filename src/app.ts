@@ -14,7 +14,7 @@ import prisma from './plugins/prisma.js'
 import problem, { answerClientError, sendFrameworkError } from './plugins/problem.js'
 import requestLog from './plugins/request-log.js'
 import security from './plugins/security.js'
-import { sharedSerializers } from './plugins/serialization.js'
+import { compilers } from './plugins/compilers.js'
 import session from './plugins/session.js'
 import token from './plugins/token.js'
 import validation, { strictAjv } from './plugins/validation.js'
@@ -53,7 +53,7 @@ export async function buildApp ({ config, databaseUrl, secrets, logger = false }
     requestIdHeader: false,
     trustProxy: config.trustProxy.length > 0 ? config.trustProxy : false,
     ajv: { customOptions: strictAjv },
-    schemaController: { compilersFactory: { buildSerializer: sharedSerializers } },
+    schemaController: { compilersFactory: compilers },
     bodyLimit: 65_536,
     // An id is never too long to be unknown.
     routerOptions: { maxParamLength: 16_384 },

@@ -1,13 +1,22 @@
 /** The OpenAPI document: a valid 3.1, complete, and true in its examples. That answers keep to it is checked at every request of the tests. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { FastifyInstance } from 'fastify'
+import buildValidators from '@fastify/ajv-compiler'
+import buildSerializers from '@fastify/fast-json-stringify-compiler'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import t from 'tap'
+import { strictAjv } from '../../src/plugins/validation.js'
 import { openTestApp } from '../helpers/app.js'
 import { openTestDatabase } from '../helpers/database.js'
 import { assertFits, type Operation } from '../helpers/documented.js'
 
 const database = await openTestDatabase()
+const routes: Array<RouteOptions & { schemas: object }> = []
+const watch = (message: unknown) => {
+  (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', function (route) { routes.push({ ...route, schemas: this.getSchemas() }) })
+}
+subscribe('fastify.initialization', watch)
 const { request, document: readDocument } = await openTestApp(database)
+unsubscribe('fastify.initialization', watch)
 const document = readDocument()
 const operations = Object.entries(document.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, path, method, operation })))
 
@@ -52,14 +61,23 @@ t.test('every reference leads somewhere', async (t) => {
   }
 })
 
-t.test('it has every route of ours, with its method', async (t) => {
-  const routes: Array<{ method: string | string[], url: string }> = []
-  const watch = (message: unknown) => {
-    (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', (route) => { routes.push(route) })
+t.test('every schema of a route makes code, which a start leaves to the first request', async (t) => {
+  const { schemas } = routes.at(-1) as typeof routes[number]
+  const check = buildValidators()(schemas as never, { customOptions: strictAjv })
+  const write = buildSerializers()(schemas)
+  for (const { url, method, schema = {} } of routes) {
+    const route = { url, method: String(method) }
+    for (const part of [schema.params, schema.querystring, schema.headers, schema.body]) {
+      if (part !== undefined) t.doesNotThrow(() => check({ ...route, schema: part as object }), `${route.method} ${url}`)
+    }
+    for (const [httpStatus, response] of Object.entries(schema.response ?? {})) {
+      const bodies = response.content === undefined ? [response] : Object.values(response.content).map((body: any) => body.schema)
+      for (const body of bodies) t.doesNotThrow(() => write({ ...route, httpStatus, schema: body }), `${route.method} ${url} ${httpStatus}`)
+    }
   }
-  subscribe('fastify.initialization', watch)
-  await openTestApp(database)
-  unsubscribe('fastify.initialization', watch)
+})
+
+t.test('it has every route of ours, with its method', async (t) => {
   const listed = routes.flatMap(({ method, url }) => [method].flat().map((one) => `${one} ${url.replace(/:(\w+)/g, '{$1}')}`))
     .filter((name) => !name.startsWith('HEAD ') && !name.startsWith('GET /docs'))
   t.ok(listed.length >= 12)
