@@ -17,7 +17,7 @@ function atFirstCall<Parameters extends unknown[], Result> (make: () => (...para
  */
 export const compilers = {
   buildValidator: ((schemas, options) => {
-    const compile = validatorsOf(schemas, options)
+    const compile = atFirstCall(() => validatorsOf(schemas, options))
     return (part: RouteDefinition) => atFirstCall(() => {
       const validate = compile(part)
       // The errors go with the answer: Fastify would look for them on the function that it was given.
