@@ -5,6 +5,7 @@
 import { Prisma } from '../generated/prisma/client.js'
 import { asAuthor, type Author, type Caller } from './caller.js'
 import type { Database } from './database.js'
+import { rootId } from './decision.js'
 
 type Sql = Prisma.Sql
 
@@ -71,19 +72,23 @@ export async function recordEvents (tx: Database, by: Caller | Author, happening
  */
 export function telling (by: Caller | Author, happenings: Sql, change: Sql | undefined, answer: Sql): Sql {
   const { actor, credential, requestId, ip } = asAuthor(by)
-  // The id first: the time is that in the id, so that a span of time is a span of ids.
+  // The id first: the time is that in the id, so that a span of time is a span of ids. Places are looked up one by one, as arrays of one:
+  // the planner might else join the events with all that there is.
   return Prisma.sql`
     WITH ${change === undefined ? Prisma.empty : Prisma.sql`${change},`}
     happening (type, resource_id, target_type, target_id, before, after, also_under) AS (${happenings}),
-    numbered AS (SELECT uuid_v7() AS id, happening.* FROM happening),
+    numbered AS (SELECT uuid_v7() AS id, ${'id' in actor ? actor.id : null}::uuid AS actor_id, happening.* FROM happening),
     event AS (
       INSERT INTO audit_events (id, at, type, actor_type, actor_id, credential_type, credential_id, resource_id, target_type, target_id, before, after, request_id, ip)
-      SELECT id, uuid_v7_time(id), type, ${actor.type}, ${'id' in actor ? actor.id : null}::uuid, ${credential?.type ?? null}, ${credential?.id ?? null}::uuid,
+      SELECT id, uuid_v7_time(id), type, ${actor.type}, actor_id, ${credential?.type ?? null}, ${credential?.id ?? null}::uuid,
         resource_id, target_type, target_id, before, after, ${requestId}::uuid, left(${ip}, 64)
       FROM numbered RETURNING id),
     place AS (
       INSERT INTO audit_event_places (place_id, event_id, actor_id, type)
-      SELECT DISTINCT c.ancestor_id, n.id, ${'id' in actor ? actor.id : null}::uuid, n.type FROM numbered n JOIN resource_closure c ON c.descendant_id IN (n.resource_id, n.also_under)
-      WHERE c.ancestor_id <> '00000000-0000-0000-0000-000000000000')
+      SELECT c.ancestor_id, n.id, n.actor_id, n.type FROM numbered n JOIN resource_closure c ON c.descendant_id = ANY (ARRAY[n.resource_id])
+      WHERE c.ancestor_id <> ${rootId}::uuid
+      UNION ALL
+      SELECT c.ancestor_id, n.id, n.actor_id, n.type FROM numbered n JOIN resource_closure c ON c.descendant_id = ANY (ARRAY[n.also_under])
+      WHERE c.ancestor_id <> ${rootId}::uuid AND c.ancestor_id <> ALL (ARRAY(SELECT ancestor_id FROM resource_closure WHERE descendant_id = n.resource_id)))
     ${answer}`
 }

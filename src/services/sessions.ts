@@ -72,7 +72,10 @@ export async function startSession (
   return session as Session
 }
 
-/** Starts a session, ends those that give way to it, and tells of both; what it starts is none of the sessions that it sees. */
+/**
+ * Starts a session, ends those that give way to it, and tells of both; what it starts is none of the sessions that it sees. Those
+ * are found one way after the other: with OR between the two, all sessions that there are would be read.
+ */
 const newSession = prepareStatement((
   id: string, secretHash: Uint8Array, userId: string, idleSeconds: number, maxSeconds: number, ip: string, userAgent: string | null,
   requestId: string | null, replaced: Uint8Array | null, othersAtMost: number
@@ -86,9 +89,11 @@ const newSession = prepareStatement((
       INSERT INTO sessions (id, secret_hash, user_id, created_at, last_seen_at, expires_at, absolute_expires_at, ip, user_agent)
       VALUES (${id}::uuid, ${secretHash}, ${userId}::uuid, now(), now(), now() + least(make_interval(secs => ${idleSeconds}::double precision), ${end}), now() + ${end},
         left(${ip}, ${longestAddress}::int), left(${userAgent}, ${longestUserAgent}::int)) RETURNING *),
-    ended AS (${endingSessions(Prisma.sql`secret_hash = ${replaced}::bytea OR id IN (
-      SELECT id FROM sessions WHERE user_id = ${userId}::uuid AND secret_hash IS DISTINCT FROM ${replaced}::bytea AND expires_at > now()
-      ORDER BY last_seen_at DESC, id DESC OFFSET ${othersAtMost})`)})`, Prisma.sql`
+    ended AS (${endingSessions(Prisma.sql`id = ANY (ARRAY(
+      SELECT id FROM sessions WHERE secret_hash = ${replaced}::bytea
+      UNION ALL (
+        SELECT id FROM sessions WHERE user_id = ${userId}::uuid AND secret_hash IS DISTINCT FROM ${replaced}::bytea AND expires_at > now()
+        ORDER BY last_seen_at DESC, id DESC OFFSET ${othersAtMost})))`)})`, Prisma.sql`
     SELECT s.id, s.created_at AS "createdAt", s.last_seen_at AS "lastSeenAt", s.expires_at AS "expiresAt", s.ip, s.user_agent AS "userAgent" FROM made s`)
 })
 

@@ -8,7 +8,7 @@ import { createUser, updateUser } from '../../src/services/users.js'
 import { letTimePass } from '../helpers/app.js'
 import { callerOf, createUserEditor } from '../helpers/caller.js'
 import { connect, openTestDatabase, untilBlocked } from '../helpers/database.js'
-import { countStatements } from '../helpers/statements.js'
+import { countStatements, listStatements } from '../helpers/statements.js'
 
 const database = await openTestDatabase()
 const { db, query, url } = database
@@ -144,6 +144,20 @@ t.test('beyond the most sessions of a user the least recently seen one ends', as
   started.push(await start(user.id, most))
   t.same(await Promise.all(started.map(({ secret }) => isAlive(secret))), [true, false, true, true])
   t.equal(await isAlive(other.secret), true, 'those of others do not count')
+})
+
+t.test('whose sessions give way is looked up, however many others have', async (t) => {
+  const { id } = await createPerson()
+  const [statement] = await listStatements(async () => await start(id), database)
+  const client = await connect(url)
+  t.teardown(() => client.end())
+  // Of a table as small as this one the planner would rather read all.
+  await client.query('SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan')
+  await client.query(`PREPARE statement AS ${statement?.sql}`)
+  const { rows } = await client.query(`EXPLAIN EXECUTE statement(${statement?.values.map(() => 'NULL').join(', ')})`)
+  const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
+  t.match(plan, /Delete on sessions/)
+  t.notMatch(plan, /Seq Scan/)
 })
 
 t.test('with one session per user the newest one stands', async (t) => {
