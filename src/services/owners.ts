@@ -27,12 +27,12 @@ export const theRoot = Prisma.sql`SELECT ${rootId}::uuid`
 /** What is owned through the groups that `groupIds` selects, or through groups around them. */
 export const ownedThrough = (groupIds: Prisma.Sql): Prisma.Sql => Prisma.sql`
   SELECT b.resource_id FROM group_closure around JOIN role_bindings b ON b.group_id = around.group_id
-  WHERE around.member_group_id IN (${groupIds}) AND b.role = 'owner'`
+  WHERE around.member_group_id = ANY (ARRAY(${groupIds})) AND b.role = 'owner'`
 
 async function findOwned (tx: Transaction, concerned: Prisma.Sql): Promise<string[]> {
   const rows = await tx.$queryRaw<Array<{ id: string }>>`
     SELECT r.id FROM resources r
-    WHERE r.id IN (${concerned}) AND r.type IN ('system', 'organization') AND EXISTS (
+    WHERE r.id = ANY (ARRAY(${concerned})) AND r.type IN ('system', 'organization') AND EXISTS (
       SELECT FROM role_bindings b WHERE b.resource_id = r.id AND b.role = 'owner' AND b.expires_at IS NULL AND (
         EXISTS (SELECT FROM users u WHERE u.id = b.user_id AND u.is_active)
         OR EXISTS (

@@ -79,8 +79,8 @@ export async function deleteResource (db: Database, caller: Caller, id: string, 
     if (child !== undefined && !isRecursive) throw new DomainError('has-children')
     // By indexes: the planner would rather read all resources, and all bindings and members even for a single one.
     const isBelow = (column: Prisma.Sql) => Prisma.sql`${column} = ANY (ARRAY(${below(id)}))`
-    const hangOn = (table: Prisma.Sql, one: Prisma.Sql, other: Prisma.Sql) => Prisma.sql`(SELECT * FROM ${table} WHERE id IN (
-      SELECT id FROM ${table} WHERE ${isBelow(one)} UNION SELECT id FROM ${table} WHERE ${isBelow(other)}) ORDER BY id)`
+    const hangOn = (table: Prisma.Sql, one: Prisma.Sql, other: Prisma.Sql) => Prisma.sql`(SELECT * FROM ${table} WHERE id = ANY (ARRAY(
+      SELECT id FROM ${table} WHERE ${isBelow(one)} UNION SELECT id FROM ${table} WHERE ${isBelow(other)})) ORDER BY id)`
     await keepingOwners(tx, ownedThrough(below(id)), async () => {
       // With all that goes along: bindings on it and of it, members in it and of it.
       await recordEvents(tx, caller, Prisma.join([
