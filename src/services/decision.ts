@@ -106,22 +106,23 @@ export const heldBySubject = (subjectId: Sql, resourceId: Sql): Sql => Prisma.sq
       ELSE ARRAY[${subjectId}, ${everyoneId}::uuid] || ARRAY(SELECT around_.group_id FROM group_closure around_ WHERE around_.member_group_id = ${subjectId}) END)`, resourceId)}`
 
 /**
- * What is held on many resources at once, with a row for each `resource_id` on which anything is.
- * @param bindings a table of those that count, with `resource_id` and `role`
+ * What is held on many resources at once, with a row for each `resource_id` on which anything is. What is above them, which is little,
+ * and the bindings are read each by itself: a planner that joins them as tables may read all that is below each binding, which grows
+ * with the tree, or look each binding up on each ancestor.
+ * @param bindings the `resource_id` and `role` of those that count; there the name resource_closure is only what is above the resources
  * @param permissions a table like role_permissions
  */
 export const heldFromOnEach = (bindings: Sql, permissions: Sql, resourceIds: Sql): Sql => Prisma.sql`
+  WITH resource_closure AS MATERIALIZED (SELECT ancestor_id, descendant_id, distance FROM resource_closure WHERE descendant_id = ANY (${resourceIds})),
+  bound_ AS MATERIALIZED (${bindings})
   SELECT closure_.descendant_id AS resource_id, ${heldColumns}
-  FROM ${grantsFrom(bindings, Prisma.sql`ANY (${resourceIds})`, permissions)} GROUP BY closure_.descendant_id`
+  FROM ${grantsFrom(Prisma.sql`bound_`, Prisma.sql`ANY (${resourceIds})`, permissions)} GROUP BY closure_.descendant_id`
 
 /** The same of a user. Many have the same ancestors, whose bindings are gathered once. */
-const heldThroughOnEach = (permissions: Sql, userId: Sql, resourceIds: Sql): Sql => Prisma.sql`
-  WITH resource_closure AS MATERIALIZED (SELECT ancestor_id, descendant_id, distance FROM resource_closure WHERE descendant_id = ANY (${resourceIds})),
-  bound_ AS MATERIALIZED (
-    SELECT binding_.resource_id, binding_.role FROM role_bindings binding_
-    WHERE binding_.resource_id = ANY (ARRAY(SELECT DISTINCT ancestor_id FROM resource_closure)) AND binding_.subject_id = ANY (${subjectsOf(userId)}::uuid[])
-      AND ${isUnexpired(Prisma.sql`binding_`)})
-  ${heldFromOnEach(Prisma.sql`bound_`, permissions, resourceIds)}`
+const heldThroughOnEach = (permissions: Sql, userId: Sql, resourceIds: Sql): Sql => heldFromOnEach(Prisma.sql`
+  SELECT binding_.resource_id, binding_.role FROM role_bindings binding_
+  WHERE binding_.resource_id = ANY (ARRAY(SELECT DISTINCT ancestor_id FROM resource_closure)) AND binding_.subject_id = ANY (${subjectsOf(userId)}::uuid[])
+    AND ${isUnexpired(Prisma.sql`binding_`)}`, permissions, resourceIds)
 
 /** Of any user, without a token. */
 export const heldByOnEach = (userId: Sql, resourceIds: Sql): Sql => heldThroughOnEach(Prisma.sql`role_permissions`, userId, resourceIds)

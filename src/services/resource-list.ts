@@ -41,10 +41,10 @@ export async function listResources (db: Reader, principal: Principal, filter: R
   const { action, unexpired, subjects } = conditions
   const inherited = filter.parentId === undefined ? belowContainers(conditions) : childrenOf(conditions, filter.parentId, principal)
   const pageIds = Prisma.sql`(SELECT ids FROM page)::uuid[]`
-  const ownOnPage = Prisma.sql`(
+  const ownOnPage = Prisma.sql`
     SELECT resource_id, role FROM own UNION ALL
     SELECT b.resource_id, b.role FROM role_bindings b
-    WHERE NOT b.is_on_container AND b.subject_id = ANY (${subjects}) AND b.resource_id = ANY (${pageIds}) AND ${unexpired})`
+    WHERE NOT b.is_on_container AND b.subject_id = ANY (${subjects}) AND b.resource_id = ANY (${pageIds}) AND ${unexpired}`
   // The small tables are read once, instead of once for each row of the page.
   return await db.$queryRaw<Resource[]>`
     WITH resource_types AS MATERIALIZED (SELECT name, own_actions FROM resource_types),

