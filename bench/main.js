@@ -2,7 +2,7 @@
 // Options: --resources 100000 --only session,read --rounds 3 --seconds 2 --json --profile FOLDER. It ends with status 1 when the two
 // do not answer the same. DATABASE_URL names a PostgreSQL to make a database on; otherwise there is an embedded one, removed at the end.
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -53,7 +53,9 @@ try {
   await seed(database.url, world, progress)
 
   // Nothing of the caller's configuration: limits on guessing and the log are on, as they are by default, and memory is as in `npm start`.
-  const environment = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', MALLOC_ARENA_MAX: '2', SESSION_SECRETS: randomBytes(32).toString('base64url') }
+  const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  const [, tunables] = /GLIBC_TUNABLES=(\S+)/.exec(scripts.start)
+  const environment = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', GLIBC_TUNABLES: tunables, SESSION_SECRETS: randomBytes(32).toString('base64url') }
   const profiling = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]
   const service = await startServer('Gatehouse', [...profiling, join(root, 'scripts', 'start.js')], { ...environment, ...database.environment }, join(folder, 'service.log'))
   stops.push(service.stop)
