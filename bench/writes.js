@@ -3,6 +3,8 @@ import { archive } from './world.js'
 import { median, quantile, runWindow } from './load.js'
 
 const times = 100
+/** Not measured: the first waits for a dry run that the last window may have left under way, and plans are made anew a few times. */
+const warmUps = 10
 const readers = 8
 
 /**
@@ -20,17 +22,18 @@ export async function measureWrites (service, world, signIn, progress) {
   }
 
   const small = new Map(['create a document', 'change it', 'move it', 'bind a role on it', 'take the binding back', 'delete it'].map((name) => [name, []]))
+  let time
   const note = (name, { ms, status, isDone, body }) => {
     if (!isDone) throw new Error(`to ${name} was answered with ${status}: ${JSON.stringify(body)}`)
-    small.get(name).push(ms)
+    if (time >= 0) small.get(name).push(ms)
     return body
   }
-  for (let time = 0; time < times; time++) {
-    progress('small writes', time, times)
+  for (time = -warmUps; time < times; time++) {
+    progress('small writes', time + warmUps, times + warmUps)
     const { id } = note('create a document', await send('POST', '/resources', { type: 'document', name: `Draft ${time}`, parentId: project }))
     note('change it', await send('PATCH', `/resources/${id}`, { name: 'Final' }))
-    note('move it', await send('POST', `/resources/${id}/move`, { parentId: archive.homes[time % 2] }))
-    const binding = note('bind a role on it', await send('POST', `/resources/${id}/bindings`, { role: 'viewer', subject: { type: 'user', id: world.userId(time) } }))
+    note('move it', await send('POST', `/resources/${id}/move`, { parentId: archive.homes[Math.abs(time % 2)] }))
+    const binding = note('bind a role on it', await send('POST', `/resources/${id}/bindings`, { role: 'viewer', subject: { type: 'user', id: world.userId(time + warmUps) } }))
     note('take the binding back', await send('DELETE', `/resources/${id}/bindings/${binding.id}`))
     note('delete it', await send('DELETE', `/resources/${id}`))
   }

@@ -80,15 +80,17 @@ export async function requireRootPermission (tx: Database, principal: Principal,
 }
 
 /**
- * Those of some permissions that a user does not hold on a resource; the root of every rule against escalation. A wildcard
- * counts as held only through a wildcard.
+ * Those of some permissions that a user does not hold on a resource, as a subquery; the root of every rule against escalation. A
+ * wildcard counts as held only through a wildcard.
  * @param permissions a subquery of `type`, `action`
- * @returns sorted
  */
+export const notHeldOn = (principal: Principal, resourceId: string, permissions: Prisma.Sql): Prisma.Sql => Prisma.sql`
+  SELECT DISTINCT wanted.type || ':' || wanted.action AS permission FROM (${permissions}) wanted
+  CROSS JOIN (${heldOn(principal, Prisma.sql`${resourceId}::uuid`)}) held
+  WHERE NOT (${allows(Prisma.sql`held.permissions`, Prisma.sql`wanted.type`, Prisma.sql`wanted.action`)})`
+
+/** The same. @returns sorted */
 export async function findNotHeld (db: Database, principal: Principal, resourceId: string, permissions: Prisma.Sql): Promise<string[]> {
-  const rows = await db.$queryRaw<Array<{ permission: string }>>`
-    SELECT DISTINCT wanted.type || ':' || wanted.action AS permission FROM (${permissions}) wanted
-    CROSS JOIN (${heldOn(principal, Prisma.sql`${resourceId}::uuid`)}) held
-    WHERE NOT (${allows(Prisma.sql`held.permissions`, Prisma.sql`wanted.type`, Prisma.sql`wanted.action`)})`
+  const rows = await db.$queryRaw<Array<{ permission: string }>>(notHeldOn(principal, resourceId, permissions))
   return rows.map(({ permission }) => permission).sort()
 }

@@ -2,17 +2,16 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
-import { jsonTime, recordEvents } from './audit.js'
+import { jsonTime, recordEvents, telling } from './audit.js'
 import { type Author, type Caller, operator, type Principal } from './caller.js'
 import type { Database } from './database.js'
-import { findSeenResource, getAllowedResource } from './authorization.js'
+import { findSeenResource, getAllowedResource, notHeldOn } from './authorization.js'
 import { allows, everyoneId, heldOnEach, rootId } from './decision.js'
-import { requireHeld } from './escalation.js'
+import { refuseMissing } from './escalation.js'
 import { checkExpiry } from './expiry.js'
 import { changingRights } from './locks.js'
 import { keepingOwners } from './owners.js'
-import { findRole, getRole } from './roles.js'
-import { findUserByEmail, findUserById, type User } from './users.js'
+import { lookupEmail } from './users.js'
 
 export interface Subject {
   type: 'user' | 'group' | 'everyone'
@@ -38,20 +37,26 @@ export interface SubjectReference {
   email?: string | undefined
 }
 
-/** The bindings with the ids that `ids` selects, as a user may see them, in the order of their ids. Names are looked up one by one: a join would be planned for many more. */
+/**
+ * The columns of a `Binding` `b`. Names are looked up one by one: a join would be planned for many more.
+ * @param sees whether its reader sees the resource on which it is, and the group that it is for
+ */
+const bindingColumns = (sees: { place: Prisma.Sql, group: Prisma.Sql }): Prisma.Sql => Prisma.sql`
+  b.id, b.role, b.expires_at AS "expiresAt", b.created_at AS "createdAt", b.created_by AS "createdBy", CASE WHEN ${sees.place} THEN b.resource_id END AS "resourceId",
+  CASE
+    WHEN b.user_id IS NOT NULL THEN jsonb_build_object('type', 'user', 'id', b.user_id, 'name', (SELECT u.name FROM users u WHERE u.id = b.user_id))
+    WHEN b.group_id IS NULL THEN jsonb_build_object('type', 'everyone')
+    WHEN ${sees.group} THEN jsonb_build_object('type', 'group', 'id', b.group_id, 'name', (SELECT g.name FROM resources g WHERE g.id = b.group_id))
+    ELSE jsonb_build_object('type', 'group', 'id', NULL, 'name', NULL)
+  END AS subject`
+
+/** The bindings with the ids that `ids` selects, as a user may see them, in the order of their ids. */
 const bindingsFor = (principal: Principal, ids: Prisma.Sql): Prisma.Sql => {
   const sees = (alias: Prisma.Sql, type: Prisma.Sql) => allows(Prisma.sql`${alias}.permissions`, type, Prisma.sql`'view'`)
   return Prisma.sql`
     WITH page AS MATERIALIZED (SELECT b.* FROM role_bindings b WHERE b.id = ANY (ARRAY(${ids}))),
     held AS MATERIALIZED (${heldOnEach(principal, Prisma.sql`ARRAY(SELECT resource_id FROM page UNION SELECT group_id FROM page WHERE group_id IS NOT NULL)`)})
-    SELECT b.id, b.role, b.expires_at AS "expiresAt", b.created_at AS "createdAt", b.created_by AS "createdBy",
-      CASE WHEN ${sees(Prisma.sql`there`, Prisma.sql`b.resource_type`)} THEN b.resource_id END AS "resourceId",
-      CASE
-        WHEN b.user_id IS NOT NULL THEN jsonb_build_object('type', 'user', 'id', b.user_id, 'name', (SELECT u.name FROM users u WHERE u.id = b.user_id))
-        WHEN b.group_id IS NULL THEN jsonb_build_object('type', 'everyone')
-        WHEN ${sees(Prisma.sql`inside`, Prisma.sql`'group'`)} THEN jsonb_build_object('type', 'group', 'id', b.group_id, 'name', (SELECT g.name FROM resources g WHERE g.id = b.group_id))
-        ELSE jsonb_build_object('type', 'group', 'id', NULL, 'name', NULL)
-      END AS subject
+    SELECT ${bindingColumns({ place: sees(Prisma.sql`there`, Prisma.sql`b.resource_type`), group: sees(Prisma.sql`inside`, Prisma.sql`'group'`) })}
     FROM page b LEFT JOIN held there ON there.resource_id = b.resource_id LEFT JOIN held inside ON inside.resource_id = b.group_id
     ORDER BY b.id`
 }
@@ -87,26 +92,39 @@ export async function createBinding (
   const findSubject = subjectFinder(subject)
   return await changingRights(db, async (tx) => {
     await getAllowedResource(tx, caller, resourceId, ['share'])
-    const known = await findRole(tx, role)
-    if (known === null) throw new DomainError('unknown-role')
-    const ids = await findSubject(tx, caller)
-    if (ids === null) throw new DomainError('unknown-subject')
-    await requireHeld(tx, caller, resourceId, known.permissions)
-
-    const subjectId = ids.userId ?? ids.groupId ?? everyoneId
-    const same = Prisma.sql`resource_id = ${resourceId}::uuid AND subject_id = ${subjectId}::uuid AND role = ${role}`
-    const [present] = await tx.$queryRaw<Array<{ isOver: boolean }>>`
-      SELECT coalesce(expires_at <= now(), FALSE) AS "isOver" FROM role_bindings WHERE ${same}`
-    if (present?.isOver === false) throw new DomainError('binding-exists')
-    if (present !== undefined) await removeBindings(tx, caller, same)
-    const id = uuidv7()
-    await addBinding(tx, caller, Prisma.sql`
+    const subjectId = await findSubject(tx, caller)
+    const [found] = await tx.$queryRaw<[Situation]>`
+      SELECT EXISTS (SELECT FROM roles WHERE name = ${role}) AS "isRole", subject.id AS "subjectId",
+        ARRAY(${notHeldOn(caller, resourceId, Prisma.sql`SELECT type, action FROM role_permissions WHERE role = ${role}`)}) AS missing,
+        (SELECT coalesce(b.expires_at <= now(), FALSE) FROM role_bindings b
+          WHERE b.resource_id = ${resourceId}::uuid AND b.subject_id = subject.id AND b.role = ${role}) AS "isOver"
+      FROM (SELECT (${subjectId}) AS id) subject`
+    if (!found.isRole) throw new DomainError('unknown-role')
+    if (found.subjectId === null) throw new DomainError('unknown-subject')
+    refuseMissing(resourceId, found.missing)
+    if (found.isOver === false) throw new DomainError('binding-exists')
+    if (found.isOver === true) {
+      await removeBindings(tx, caller, Prisma.sql`resource_id = ${resourceId}::uuid AND subject_id = ${found.subjectId}::uuid AND role = ${role}`)
+    }
+    const idOf = (type: SubjectReference['type']) => subject.type === type ? found.subjectId : null
+    // Whoever could name the group sees it.
+    const sees = { place: Prisma.sql`TRUE`, group: Prisma.sql`TRUE` }
+    const [binding] = await tx.$queryRaw<[Binding]>(telling(caller, bindingEvents('binding.created', Prisma.sql`made`), Prisma.sql`made AS (
       INSERT INTO role_bindings (id, role, resource_id, user_id, group_id, subject_id, expires_at, created_by)
-      VALUES (${id}::uuid, ${role}, ${resourceId}::uuid, ${ids.userId ?? null}::uuid, ${ids.groupId ?? null}::uuid, ${subjectId}::uuid,
-        ${expiresAt ?? null}::timestamptz, ${caller.userId}::uuid)`)
-    const [binding] = await tx.$queryRaw<Binding[]>(bindingsFor(caller, Prisma.sql`SELECT ${id}::uuid`))
-    return binding as Binding
+      VALUES (${uuidv7()}::uuid, ${role}, ${resourceId}::uuid, ${idOf('user')}::uuid, ${idOf('group')}::uuid, ${found.subjectId}::uuid,
+        ${expiresAt ?? null}::timestamptz, ${caller.userId}::uuid) RETURNING *)`, Prisma.sql`SELECT ${bindingColumns(sees)} FROM made b`))
+    return binding
   })
+}
+
+/** What else there is to know before a binding is made. */
+interface Situation {
+  isRole: boolean
+  subjectId: string | null
+  /** Permissions of the role that the caller does not hold. */
+  missing: string[]
+  /** Of the same binding as there is already, whether it has expired; null: there is none. */
+  isOver: boolean | null
 }
 
 /**
@@ -116,11 +134,14 @@ export async function createBinding (
 export async function deleteBinding (db: Database, caller: Caller, resourceId: string, id: string): Promise<void> {
   await changingRights(db, async (tx) => {
     await getAllowedResource(tx, caller, resourceId, ['share'])
-    const [binding] = await tx.$queryRaw<Array<{ role: string }>>`
-      SELECT role FROM role_bindings WHERE id = ${id}::uuid AND resource_id = ${resourceId}::uuid`
+    const [binding] = await tx.$queryRaw<Array<{ role: string, missing: string[] }>>`
+      SELECT b.role, ARRAY(${notHeldOn(caller, resourceId, Prisma.sql`SELECT p.type, p.action FROM role_permissions p WHERE p.role = b.role`)}) AS missing
+      FROM role_bindings b WHERE b.id = ${id}::uuid AND b.resource_id = ${resourceId}::uuid`
     if (binding === undefined) throw new DomainError('not-found')
-    await requireHeld(tx, caller, resourceId, (await getRole(tx, binding.role)).permissions)
-    await keepingOwners(tx, Prisma.sql`SELECT ${resourceId}::uuid`, async () => await removeBindings(tx, caller, Prisma.sql`id = ${id}::uuid`))
+    refuseMissing(resourceId, binding.missing)
+    const remove = async () => await removeBindings(tx, caller, Prisma.sql`id = ${id}::uuid`)
+    if (binding.role === 'owner') await keepingOwners(tx, Prisma.sql`SELECT ${resourceId}::uuid`, remove)
+    else await remove()
   })
 }
 
@@ -161,18 +182,17 @@ const subjectShapes = {
 }
 
 /**
- * How to find a subject, for its reader; null when there is no such active user, or no such group that the reader sees.
+ * How to find the id of a subject, for its reader: a subquery, which gives null when there is no such active user, or no such group
+ * that the reader sees.
  * @throws {DomainError} invalid-request when it is not named as its type asks for
  */
-function subjectFinder (
-  { type, id, email }: SubjectReference
-): (tx: Database, reader: Principal) => Promise<{ userId?: string, groupId?: string } | null> {
-  if (type === 'everyone' && id === undefined && email === undefined) return async () => ({})
+function subjectFinder ({ type, id, email }: SubjectReference): (tx: Database, reader: Principal) => Promise<Prisma.Sql> {
+  const user = (which: Prisma.Sql) => Prisma.sql`SELECT u.id FROM users u WHERE ${which} AND u.is_active`
+  if (type === 'everyone' && id === undefined && email === undefined) return async () => Prisma.sql`${everyoneId}::uuid`
   if (type === 'group' && id !== undefined && email === undefined) {
-    return async (tx, reader) => (await findSeenResource(tx, reader, id))?.type === 'group' ? { groupId: id } : null
+    return async (tx, reader) => Prisma.sql`${(await findSeenResource(tx, reader, id))?.type === 'group' ? id : null}::uuid`
   }
-  const asUser = (user: User | null) => user?.isActive === true ? { userId: user.id } : null
-  if (type === 'user' && id !== undefined && email === undefined) return async (tx) => asUser(await findUserById(tx, id))
-  if (type === 'user' && id === undefined && email !== undefined) return async (tx) => asUser(await findUserByEmail(tx, email))
+  if (type === 'user' && id !== undefined && email === undefined) return async () => user(Prisma.sql`u.id = ${id}::uuid`)
+  if (type === 'user' && id === undefined && email !== undefined) return async () => user(Prisma.sql`lower(u.email) = lower(${lookupEmail(email)})`)
   throw invalidField('/subject', subjectShapes[type])
 }

@@ -2,12 +2,12 @@
 import { v7 as uuidv7 } from 'uuid'
 import { DomainError, invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
-import { recordEvents } from './audit.js'
+import { recordEvents, telling } from './audit.js'
 import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld } from './authorization.js'
-import { type Resource, rootId } from './decision.js'
+import { getAllowedResource, getResource, getSeenResource, notHeld, notHeldOn } from './authorization.js'
+import { type Resource, resourcesFor, rootId } from './decision.js'
 import { changingResources } from './locks.js'
 
 const mostAttributeBytes = 16_384
@@ -27,37 +27,49 @@ export async function createResource (
 ): Promise<Resource> {
   checkAttributes(attributes)
   return await changingResources(db, async (tx) => {
-    const kind = await findType(tx, type)
-    if (kind === null) throw new DomainError('unknown-type')
-    const parent = await getParent(tx, caller, parentId, type)
-    if (!kind.parents.includes(parent.type)) throw new DomainError('invalid-parent')
-    if (await depthOf(tx, parentId) >= deepest) throw new DomainError('too-deep')
+    const place = await findPlace(tx, caller, type, parentId)
+    if (place === null) throw new DomainError('unknown-type')
+    const parent = await getSeenResource(tx, caller, parentId, `${type}:create`)
+    if (!place.mayCreate) throw notHeld(parentId, `${type}:create`)
+    if (!place.parents.includes(parent.type)) throw new DomainError('invalid-parent')
+    if (place.depth >= deepest) throw new DomainError('too-deep')
 
     const id = uuidv7()
     await tx.$executeRaw`
       INSERT INTO resources (id, type, name, parent_id, attributes) VALUES (${id}::uuid, ${type}, ${name}, ${parentId}::uuid, ${JSON.stringify(attributes)}::jsonb)`
     const created = resourceEvents('resource.created', Prisma.sql`(SELECT * FROM resources WHERE id = ${id}::uuid)`)
-    if (kind.creatorRole === null) {
-      await recordEvents(tx, caller, created)
-    } else {
-      await recordEvents(tx, caller, Prisma.sql`${created} UNION ALL ${bindingEvents('binding.created', Prisma.sql`made`)}`, Prisma.sql`made AS (
-        INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id, created_by)
-        VALUES (${uuidv7()}::uuid, ${kind.creatorRole}, ${id}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid) RETURNING *)`)
+    if (place.creatorRole === null) {
+      const [resource] = await tx.$queryRaw<[Resource]>(telling(caller, created, undefined, resourcesFor(caller, Prisma.sql`${id}::uuid`, Prisma.sql`TRUE`)))
+      return resource
     }
+    await recordEvents(tx, caller, Prisma.sql`${created} UNION ALL ${bindingEvents('binding.created', Prisma.sql`made`)}`, Prisma.sql`made AS (
+      INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id, created_by)
+      VALUES (${uuidv7()}::uuid, ${place.creatorRole}, ${id}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid, ${caller.userId}::uuid) RETURNING *)`)
+    // By itself: what the binding gives is not seen by the statement that makes it.
     return await getResource(tx, caller, id)
   })
 }
 
-/**
- * Where something of a type is to be put.
- * @throws {DeniedError} not-found when the caller does not see it; forbidden when they may not create such a thing there
- */
-export async function getParent (tx: Database, caller: Caller, id: string, type: string): Promise<Resource> {
-  const permission = `${type}:create`
-  const parent = await getSeenResource(tx, caller, id, permission)
-  const missing = await findNotHeld(tx, caller, id, Prisma.sql`SELECT ${type} AS type, 'create' AS action`)
-  if (missing.length > 0) throw notHeld(id, permission)
-  return parent
+/** What a type and a parent are to each other. */
+export interface Place {
+  /** Of the type. */
+  creatorRole: string | null
+  parents: string[]
+  /** Of the parent: levels below the root. */
+  depth: number
+  mayCreate: boolean
+}
+
+/** Looks at a type, locked against change until the transaction ends, and at a place for something of it; null when there is no such type. */
+export async function findPlace (tx: Database, caller: Caller, type: string, parentId: string): Promise<Place | null> {
+  // By itself: a statement that waits for a lock goes on with the parents that it saw before.
+  await tx.$executeRaw`SELECT 1 FROM resource_types WHERE name = ${type} FOR SHARE`
+  const [place] = await tx.$queryRaw<Place[]>`
+    SELECT t.creator_role AS "creatorRole", ARRAY(SELECT parent::text FROM resource_type_parents WHERE type = t.name) AS parents,
+      (SELECT distance FROM resource_closure WHERE ancestor_id = ${rootId}::uuid AND descendant_id = ${parentId}::uuid) AS depth,
+      NOT EXISTS (${notHeldOn(caller, parentId, Prisma.sql`SELECT ${type} AS type, 'create' AS action`)}) AS "mayCreate"
+    FROM resource_types t WHERE t.name = ${type}`
+  return place ?? null
 }
 
 /** What the audit log tells of a resource, a row of a table like that of resources. */
@@ -84,23 +96,6 @@ export async function changeResource (
     SELECT ${type}::text, r.id, 'resource', r.id::text, ${told(Prisma.sql`old`)}, ${told(Prisma.sql`r`)}, r.parent_id
     FROM changed r JOIN resources old ON old.id = r.id`, Prisma.sql`changed AS (
     UPDATE resources r SET ${assignments}, version = version + 1, updated_at = now() WHERE r.id = ${id}::uuid AND (${isOther}) RETURNING r.*)`)
-}
-
-/** A type as far as the tree needs it, locked against change until the transaction ends. */
-export async function findType (tx: Database, name: string): Promise<{ creatorRole: string | null, parents: string[] } | null> {
-  // By itself: a statement that waits for a lock goes on with the parents that it saw before.
-  await tx.$executeRaw`SELECT 1 FROM resource_types WHERE name = ${name} FOR SHARE`
-  const [type] = await tx.$queryRaw<Array<{ creatorRole: string | null, parents: string[] }>>`
-    SELECT creator_role AS "creatorRole", ARRAY(SELECT parent::text FROM resource_type_parents WHERE type = t.name) AS parents
-    FROM resource_types t WHERE name = ${name}`
-  return type ?? null
-}
-
-/** Levels below the root. */
-export async function depthOf (tx: Database, id: string): Promise<number> {
-  const [row] = await tx.$queryRaw<Array<{ distance: number }>>`
-    SELECT distance FROM resource_closure WHERE ancestor_id = ${rootId}::uuid AND descendant_id = ${id}::uuid`
-  return Number(row?.distance)
 }
 
 /**

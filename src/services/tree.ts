@@ -5,12 +5,12 @@ import { recordEvents } from './audit.js'
 import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { findNotHeld, getAllowedResource, getResource, notHeld } from './authorization.js'
+import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld, notHeldOn } from './authorization.js'
 import { actionsOfType, isUnexpired, type Resource, rootId } from './decision.js'
 import { memberEvents } from './groups.js'
 import { changingTree } from './locks.js'
 import { keepingOwners, ownedThrough } from './owners.js'
-import { changeResource, deepest, depthOf, findType, getParent, resourceEvents } from './resources.js'
+import { changeResource, deepest, findPlace, type Place, resourceEvents } from './resources.js'
 
 const below = (id: string): Prisma.Sql => Prisma.sql`SELECT descendant_id FROM resource_closure WHERE ancestor_id = ${id}::uuid`
 const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${id}::uuid`
@@ -23,16 +23,17 @@ const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM res
 export async function moveResource (db: Database, caller: Caller, id: string, parentId: string): Promise<Resource> {
   return await changingTree(db, async (tx) => {
     const resource = await getAllowedResource(tx, caller, id, ['edit', 'share'])
-    const parent = await getParent(tx, caller, parentId, resource.type)
-    const [gained] = await findNotHeld(tx, caller, id, gainedByMove(id, parentId))
+    const place = await findPlace(tx, caller, resource.type, parentId) as Place
+    const parent = await getSeenResource(tx, caller, parentId, `${resource.type}:create`)
+    if (!place.mayCreate) throw notHeld(parentId, `${resource.type}:create`)
+    const [{ gained: [gained], isInside, height }] = await tx.$queryRaw<[{ gained: string[], isInside: boolean, height: number }]>`
+      SELECT ARRAY(${notHeldOn(caller, id, gainedByMove(id, parentId))}) AS gained, ${parentId}::uuid = ANY (ARRAY(${below(id)})) AS "isInside",
+        (SELECT max(distance) FROM resource_closure WHERE ancestor_id = ${id}::uuid)::int AS height`
     if (gained !== undefined) throw notHeld(id, gained, 'escalation')
     if (id === rootId) throw new DomainError('built-in')
-
-    const [shape] = await tx.$queryRaw<Array<{ isInside: boolean, height: number }>>`
-      SELECT ${parentId}::uuid IN (${below(id)}) AS "isInside", (SELECT max(distance) FROM resource_closure WHERE ancestor_id = ${id}::uuid)::int AS height`
-    if (shape?.isInside !== false) throw new DomainError('cycle')
-    if (!(await findType(tx, resource.type))?.parents.includes(parent.type)) throw new DomainError('invalid-parent')
-    if (await depthOf(tx, parentId) + 1 + shape.height > deepest) throw new DomainError('too-deep')
+    if (isInside) throw new DomainError('cycle')
+    if (!place.parents.includes(parent.type)) throw new DomainError('invalid-parent')
+    if (place.depth + 1 + height > deepest) throw new DomainError('too-deep')
     await changeResource(tx, caller, id, 'resource.moved', [[Prisma.sql`parent_id`, Prisma.sql`${parentId}::uuid`]])
     return await getResource(tx, caller, id)
   })

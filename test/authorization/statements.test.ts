@@ -114,6 +114,29 @@ t.test('lists', async (t) => {
   t.same((await get(`/resources?parentId=${absent}`)).statements, (await get(`/resources?parentId=${here}`)).statements, 'nor whether the parent is there')
 })
 
+t.test('changes hold their locks for as few as these', async (t) => {
+  const change = async (method: string, url: string, body?: object) => await ask(app, method, url, { cookie: owner.cookie, ...body === undefined ? {} : { body } })
+  const created = await change('POST', '/resources', { type: 'document', name: 'new', parentId: here })
+  const { id } = JSON.parse(created.payload)
+  const project = await world.addResource('project', here)
+  const bound = await change('POST', `/resources/${id}/bindings`, { role: 'viewer', subject: { type: 'user', id: stranger.id } })
+  const binding = JSON.parse(bound.payload).id
+  const answers: Record<string, [cost: number, answer: Answer]> = {
+    // Of all: the session, BEGIN, the locks, and COMMIT. Here: the type's lock, what is to be known of it and of the parent, the decision, the resource, its event.
+    create: [9, created],
+    // Of the rest: the decision before and again. Here: what is to be known, and the binding with its event.
+    bind: [8, bound],
+    rename: [9, await change('PATCH', `/resources/${id}`, { name: 'other' })],
+    move: [12, await change('POST', `/resources/${id}/move`, { parentId: project })],
+    unbind: [8, await change('DELETE', `/resources/${id}/bindings/${binding}`)],
+    delete: [10, await change('DELETE', `/resources/${id}`)]
+  }
+  for (const [name, [cost, { status, statements }]] of Object.entries(answers)) {
+    t.ok(status < 300, `${name}: ${status}`)
+    t.equal(statements.length, cost, `costs ${cost}`)
+  }
+})
+
 t.test('without a session', async (t) => {
   for (const { method, url, access } of app.routes) {
     const { status, statements } = await ask(app, method, urlOf(url, document))
