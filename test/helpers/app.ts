@@ -6,6 +6,7 @@ import { readConfig } from '../../src/config.js'
 import { makeOwnerOfRoot } from '../../src/services/bindings.js'
 import type { TestDatabase } from './database.js'
 import { assertDocumented, type OpenapiDocument } from './documented.js'
+import './uncaught.js'
 
 export const secrets = ['the first secret of the tests, 40 characters', 'an older secret of the tests, 40 characters']
 export const password = 'aösdkfjgösdgäs'
