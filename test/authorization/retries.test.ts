@@ -32,7 +32,8 @@ for (const how of ['$executeRaw', '$queryRaw'] as const) {
       await tx[how]`UPDATE counters SET count = count + 1 WHERE id = ${second}`
     })
     await Promise.all([countBoth(1, 2), countBoth(2, 1)])
-    t.equal(tries, 3, 'one of them was tried twice')
+    // The one that goes on may be so slow to wake that the other, in its next try, meets it once more.
+    t.ok(tries >= 3, `${tries} tries`)
     t.same(await counts(), [2, 2])
   })
 }
