@@ -171,21 +171,3 @@ t.test('a cursor whose resource is gone, or hidden by now, still goes on from th
   await as(owner, 'DELETE', `/resources/${made[1]}`)
   t.same(await ids(owner, `/resources?parentId=${place}&cursor=${first.body.nextCursor}`), [made[2]])
 })
-
-t.test('five thousand direct bindings are still quick', async (t) => {
-  const reader = await person()
-  const place = await create(owner, 'organization')
-  const viewer = await role('document:view')
-  await query(`WITH made AS (
-      INSERT INTO resources (id, type, name, parent_id) SELECT gen_random_uuid(), 'document', 'Sheet ' || n, $1 FROM generate_series(1, 5000) n RETURNING id)
-    INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id) SELECT gen_random_uuid(), $2, id, $3::uuid, $3::uuid FROM made`, [place, viewer, reader.id])
-  await query('ANALYZE')
-  const first = await as(reader, 'GET', '/resources?limit=100')
-  const since = performance.now()
-  t.equal((await as(reader, 'GET', `/resources?limit=100&cursor=${first.body.nextCursor}`)).body.items.length, 100)
-  t.equal((await as(reader, 'GET', '/resources?q=Sheet%205000')).body.items.length, 1)
-  t.equal((await as(reader, 'GET', '/resources?action=edit')).body.items.length, 0)
-  const spentMs = performance.now() - since
-  // A second each, on a machine that does other things as well; measured alone it is a tenth of that.
-  t.ok(spentMs < 3_000, `${Math.round(spentMs)} ms`)
-})
