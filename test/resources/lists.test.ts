@@ -3,7 +3,7 @@ import t from 'tap'
 import { absentId, faults, openWorld, readPages, rootId } from './world.js'
 
 const world = await openWorld()
-const { as, administrator, bind, create, give, person, request, role, database: { query } } = world
+const { as, administrator, bind, create, give, person, request } = world
 const owner = await person()
 const organization = await create(owner, 'organization', undefined, 'Home')
 const ids = async (who: typeof owner, url: string): Promise<string[]> => {
