@@ -1,4 +1,5 @@
 /** The tests of test/resources, which `npm test -- --exclude=none test/resources/NAME.test.ts` runs one by one. */
 import { importTests } from '../helpers/import-tests.js'
+import '../helpers/uncaught.js'
 
 await importTests('resources')

@@ -18,5 +18,5 @@ function leaveAlone (test: Followed): void {
 }
 
 // From its first output on tap follows whatever belongs to no test, unless that is over already.
-t.pipe(process.stdout)
+if (!t.registered) t.pipe(process.stdout)
 leaveAlone(t as unknown as Followed)
