@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
 import { openDatabase } from '../../src/database/open.js'
+import { until } from '../database/fixtures/processes.js'
 import { copyProject } from './project.js'
 
 t.setTimeout(300_000)
@@ -23,8 +24,8 @@ t.test('without DATABASE_URL the embedded PostgreSQL is joined, or started and s
   t.notOk(existsSync(pidFile))
   const status = await prisma(['migrate', 'status'], { DATA_DIR: 'data' })
   t.match(status, { code: 0, text: 'Database schema is up to date!' }, 'DATA_DIR counts from the project')
-  for (let attempt = 0; existsSync(pidFile) && attempt < 100; attempt++) await wait(50)
-  t.notOk(existsSync(pidFile), 'it stops when the command has ended')
+  await until(() => !existsSync(pidFile))
+  t.pass('it stops when the command has ended')
 
   const validated = await prisma(['validate'], { DATA_DIR: join(folder, 'untouched') })
   t.match(validated, { code: 0, text: 'is valid' })

@@ -73,9 +73,7 @@ t.test('readiness turns 503 while requests are still served, idle connections cl
   const { status, headers } = await login
   t.equal(status, 200)
   t.equal(headers.get('connection'), 'close')
-  const { code, ms } = await stopped
-  t.equal(code, 0)
-  t.ok(ms < 10_000, `${ms} ms`)
+  t.equal((await stopped).code, 0)
   t.equal(runningPid(dataDir), undefined)
   // Those that PostgreSQL has to end itself; the one is how we hold it while it stops.
   const log = readFileSync(join(dataDir, 'postgres', 'postgres.log'), 'utf8')
@@ -91,9 +89,7 @@ t.test('connections on which no whole request comes do not hold it up', async (t
   ].map((text) => openSocket(service, text)))
   // The service has accepted them all when it answers a later one.
   t.equal((await send(service.url, 'GET', '/readyz')).status, 200)
-  const { code, ms } = await service.stop()
-  t.equal(code, 0)
-  t.ok(ms < 9_000, `${ms} ms`)
+  t.equal((await service.stop()).code, 0, 'and not 1, as when it hangs for longer than a stop may take')
   await Promise.all(sockets.map(({ closed }) => closed))
 })
 

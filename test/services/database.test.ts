@@ -37,10 +37,17 @@ const ping = (client: PrismaClient) => errorOf(client.$queryRaw`SELECT 1`)
 /** Does something with a client whose only connection is in use. */
 async function whileBusy (work: (client: PrismaClient) => Promise<Error>): Promise<Error> {
   const client = open({ connectionString: url, max: 1, connectionTimeoutMillis: 500 })
-  return await client.$transaction(async (tx) => {
-    await tx.$queryRaw`SELECT 1`
-    return await work(client)
-  })
+  for (;;) {
+    try {
+      return await client.$transaction(async (tx) => {
+        await tx.$queryRaw`SELECT 1`
+        return await work(client)
+      })
+    } catch (error) {
+      // On a busy machine its one connection may take that long to open.
+      if (!isDatabaseFault(error)) throw error
+    }
+  }
 }
 /** Resolves when a backend of this database sleeps. */
 async function sleeperOf (seconds: number): Promise<number> {
@@ -163,6 +170,8 @@ t.test('connections that were cut while idle are replaced', async (t) => {
   await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = \'\' AND state = \'idle\' AND query NOT LIKE \'%pg_stat_activity%\'')
   await admin.end()
   // The pool learns of it in its own time; until then a statement may still meet a cut connection.
-  await db.$queryRaw`SELECT 1`.catch((error) => t.ok(isDatabaseFault(error)))
-  t.same(await db.$queryRaw`SELECT 1 AS one`, [{ one: 1 }])
+  const met: unknown[] = []
+  const ask = async (): Promise<unknown> => await db.$queryRaw`SELECT 1 AS one`.catch(async (error) => { met.push(error); return await ask() })
+  t.same(await ask(), [{ one: 1 }])
+  t.ok(met.every(isDatabaseFault))
 })
