@@ -12,7 +12,7 @@ t.test('pgbouncer=true turns prepared names and settings of connections off, and
   const { app, request, signUp, logIn } = await openTestApp({ url: url.href }, { environment: { RATE_LIMIT: 'on' } })
   const { cookie, ...account } = await signUp()
   const statements = await listStatements(async () => {
-    await logIn(account)
+    await logIn(account, {})
     const { status, body: { id } } = await request('POST', '/resources', { cookie, body: { type: 'organization', name: 'Acme' } })
     t.equal(status, 201)
     t.match(await request('GET', `/resources/${id}`, { cookie }), { status: 200, body: { name: 'Acme' } })
