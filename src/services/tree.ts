@@ -7,6 +7,7 @@ import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld, notHeldOn } from './authorization.js'
 import { actionsOfType, isUnexpired, type Resource, rootId } from './decision.js'
+import { refuseMissing } from './escalation.js'
 import { memberEvents } from './groups.js'
 import { changingTree } from './locks.js'
 import { keepingOwners, ownedThrough } from './owners.js'
@@ -26,10 +27,11 @@ export async function moveResource (db: Database, caller: Caller, id: string, pa
     const place = await findPlace(tx, caller, resource.type, parentId) as Place
     const parent = await getSeenResource(tx, caller, parentId, `${resource.type}:create`)
     if (!place.mayCreate) throw notHeld(parentId, `${resource.type}:create`)
-    const [{ gained: [gained], isInside, height }] = await tx.$queryRaw<[{ gained: string[], isInside: boolean, height: number }]>`
-      SELECT ARRAY(${notHeldOn(caller, id, gainedByMove(id, parentId))}) AS gained, ${parentId}::uuid = ANY (ARRAY(${below(id)})) AS "isInside",
+    const [{ gained, isInside, height }] = await tx.$queryRaw<[{ gained: string[], isInside: boolean, height: number }]>`
+      SELECT ARRAY(${notHeldOn(caller, id, gainedByMove(id, parentId))}) AS gained,
+        EXISTS (SELECT FROM resource_closure WHERE ancestor_id = ${id}::uuid AND descendant_id = ${parentId}::uuid) AS "isInside",
         (SELECT max(distance) FROM resource_closure WHERE ancestor_id = ${id}::uuid)::int AS height`
-    if (gained !== undefined) throw notHeld(id, gained, 'escalation')
+    refuseMissing(id, gained)
     if (id === rootId) throw new DomainError('built-in')
     if (isInside) throw new DomainError('cycle')
     if (!place.parents.includes(parent.type)) throw new DomainError('invalid-parent')
