@@ -3,9 +3,9 @@ import { ask } from './load.js'
 
 /** @throws Error for the first answer that differs */
 export async function compareAnswers (service, limit, workloads) {
-  for (const { name, streams, limitStreams } of workloads) {
+  for (const { name, streams, streamsOfOther } of workloads) {
     // What each login makes is its own: the fields must be the same.
-    const shown = limitStreams === undefined ? (text) => text : (text) => shapeOf(JSON.parse(text))
+    const shown = streamsOfOther === undefined ? (text) => text : (text) => shapeOf(JSON.parse(text))
     for (const request of streams.flatMap(({ requests }) => requests.map(([first]) => first))) {
       const [ours, theirs] = [await ask(service.url, request), await ask(limit.url, request)]
       if (ours.status === theirs.status && shown(ours.text) === shown(theirs.text)) continue

@@ -5,7 +5,7 @@ import { openDatabase } from '../dist/database/open.js'
 import { readPostmasterPid } from '../dist/database/postmaster.js'
 import { say } from './output.js'
 
-const name = `gatehouse_bench_${process.pid}`
+let opened = 0
 
 /**
  * @returns `environment`: what leads the service there; `postmaster`: the process of the server where it is ours
@@ -16,6 +16,7 @@ export async function openBenchDatabase (databaseUrl, dataDir) {
     await applyMigrations(server.url, { log: say })
     return { url: server.url, environment: { DATA_DIR: dataDir }, postmaster: readPostmasterPid(dataDir)?.pid, close: server.close }
   }
+  const name = `gatehouse_bench_${process.pid}_${++opened}`
   const url = new URL(databaseUrl)
   url.pathname = `/${name}`
   await query(databaseUrl, `CREATE DATABASE ${name} TEMPLATE template0`)

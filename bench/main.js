@@ -1,8 +1,8 @@
 // `npm run bench`: measures the built service, as users run it, side by side with the limit (limit.js) on the same tables.
 // Options: --resources 100000 --only session,read --rounds 3 --seconds 2 --json --profile FOLDER. It ends with status 1 when the two
-// do not answer the same. DATABASE_URL names a PostgreSQL to make a database on; otherwise there is an embedded one, removed at the end.
+// do not answer the same. With --beside 100000 the service stands beside itself on so many resources instead. DATABASE_URL names a PostgreSQL to make a database on; otherwise there is an embedded one, removed at the end.
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -11,6 +11,7 @@ import { root, setUp } from '../scripts/setup.js'
 const { values: options } = parseArgs({
   options: {
     resources: { type: 'string', default: '100000' },
+    beside: { type: 'string' },
     only: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '2' },
@@ -34,9 +35,13 @@ const { signerFor } = await import('./sign-in.js')
 
 const isWanted = (name) => options.only === undefined || options.only.split(',').some((part) => name === part || name.startsWith(`${part},`))
 const count = Number(options.resources)
+/** Of the requests per second on few resources: so many are answered on more. */
+const leastOfSmall = 0.85
 const folder = await realpath(await mkdtemp(join(tmpdir(), 'gatehouse-bench-')))
 const stops = [async () => { await rm(folder, { recursive: true, maxRetries: 5 }) }]
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, async () => await end(1))
+
+const print = (result) => { process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : formatTables(result)) }
 
 let hasEnded = false
 async function end (status) {
@@ -47,30 +52,44 @@ async function end (status) {
 }
 
 try {
-  const database = await openBenchDatabase(process.env.DATABASE_URL || undefined, folder)
-  stops.push(database.close)
-  const world = makeWorld(count)
-  await seed(database.url, world, progress)
-
   // Nothing of the caller's configuration: limits on guessing and the log are on, as they are by default, and memory is as in `npm start`.
   const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const [, tunables] = /GLIBC_TUNABLES=(\S+)/.exec(scripts.start)
   const environment = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', GLIBC_TUNABLES: tunables, SESSION_SECRETS: randomBytes(32).toString('base64url') }
+
+  /** Another database, so many resources in it, and the service on it. */
+  const open = async (count, name, nodeArguments = []) => {
+    const place = join(folder, name.replaceAll(/\W/g, '-'))
+    await mkdir(place)
+    const database = await openBenchDatabase(process.env.DATABASE_URL || undefined, place)
+    stops.push(database.close)
+    const world = makeWorld(count)
+    await seed(database.url, world, progress)
+    const server = await startServer(name, [...nodeArguments, join(root, 'scripts', 'start.js')], { ...environment, ...database.environment }, join(place, 'service.log'))
+    stops.push(server.stop)
+    const signIn = signerFor(server.url)
+    const workloads = (await makeWorkloads(world, signIn)).filter(({ name }) => isWanted(name))
+    return { database, world, service: { ...server, postmaster: database.postmaster }, signIn, workloads }
+  }
+
   const profiling = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]
-  const service = await startServer('Gatehouse', [...profiling, join(root, 'scripts', 'start.js')], { ...environment, ...database.environment }, join(folder, 'service.log'))
-  stops.push(service.stop)
+  const { database, world, service, signIn, workloads } = await open(count, 'Gatehouse', profiling)
+  const rounds = { rounds: Number(options.rounds), seconds: Number(options.seconds), progress }
+  if (options.beside !== undefined) {
+    const size = Number(options.beside)
+    const small = await open(size, `Gatehouse with ${size.toLocaleString('en')}`)
+    const pairs = workloads.map((workload, place) => ({ ...workload, target: leastOfSmall, streamsOfOther: small.workloads[place].streams }))
+    print({ resources: count, ...await measure([service, small.service], pairs, rounds), asking: [], writes: [] })
+    await end(0)
+  }
+
   const limit = await startServer('the limit', [join(root, 'bench', 'limit.js')], { ...environment, DATABASE_URL: database.url }, join(folder, 'limit.log'))
   stops.push(limit.stop)
-
-  const signIn = signerFor(service.url)
-  const workloads = (await makeWorkloads(world, signIn)).filter(({ name }) => isWanted(name))
   await compareAnswers(service, limit, workloads)
-  const servers = [service, limit]
-  const table = await measure(servers, workloads, { rounds: Number(options.rounds), seconds: Number(options.seconds), postmaster: database.postmaster, progress })
+  const table = await measure([service, { ...limit, postmaster: database.postmaster }], workloads, rounds)
   const asking = isWanted('asking') ? await measureAsking(service, world, signIn, progress) : []
   const writes = isWanted('writes') ? await measureWrites(service, world, signIn, progress) : []
-  const result = { resources: count, ...table, asking, writes }
-  process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : formatTables(result))
+  print({ resources: count, ...table, asking, writes })
   await end(0)
 } catch (error) {
   say(error.stack)

@@ -1,14 +1,14 @@
-// Windows of the service and of the limit in turn, so that whatever else the machine does meets both; ratios are of neighbours.
+// Windows of the service and of what it is held against in turn, so that whatever else the machine does meets both; ratios are of neighbours.
 import { ask, median, quantile, runWindow } from './load.js'
 import { memoryOf, processorTimeOf, processorTimeOfChildren } from './servers.js'
 
 const warmUpSeconds = 1
 
 /**
- * @param servers the service, then the limit
- * @returns `rows`: for each workload and server the median of its windows; `memory`: of each server in MB, before and after
+ * @param servers the service, then the other; `postmaster`: of the PostgreSQL that it uses
+ * @returns `other`: the name of the second; `rows`: for each workload and server the median of its windows; `memory`: of each server in MB, before and after
  */
-export async function measure (servers, workloads, { rounds, seconds, postmaster, progress }) {
+export async function measure (servers, workloads, { rounds, seconds, progress }) {
   const before = servers.map(({ pid }) => memoryOf(pid))
   const rows = []
   for (const [place, workload] of workloads.entries()) {
@@ -18,7 +18,7 @@ export async function measure (servers, workloads, { rounds, seconds, postmaster
     for (let round = 0; round < rounds; round++) {
       // Who was first is second the next time.
       for (const index of round % 2 === 0 ? [0, 1] : [1, 0]) {
-        windows[index].push(await oneWindow(servers[index], streamsOf(workload, servers[index], servers), seconds, postmaster))
+        windows[index].push(await oneWindow(servers[index], streamsOf(workload, servers[index], servers), seconds))
       }
     }
     // Behind what the last window left in the middle: memory is looked at when that is over.
@@ -27,12 +27,12 @@ export async function measure (servers, workloads, { rounds, seconds, postmaster
   }
   progress('side by side', 1, 1)
   const after = servers.map(({ pid }) => memoryOf(pid))
-  return { rows, memory: servers.map(({ name }, index) => ({ name, before: before[index], after: after[index] })) }
+  return { other: servers[1].name, rows, memory: servers.map(({ name }, index) => ({ name, before: before[index], after: after[index] })) }
 }
 
-const streamsOf = (workload, server, servers) => server === servers[0] ? workload.streams : workload.limitStreams ?? workload.streams
+const streamsOf = (workload, server, servers) => server === servers[0] ? workload.streams : workload.streamsOfOther ?? workload.streams
 
-async function oneWindow ({ url, pid }, streams, seconds, postmaster) {
+async function oneWindow ({ url, pid, postmaster }, streams, seconds) {
   const spent = () => [processorTimeOf(pid), processorTimeOfChildren(postmaster)]
   const before = spent()
   const window = await runWindow(url, streams, seconds)
@@ -40,7 +40,7 @@ async function oneWindow ({ url, pid }, streams, seconds, postmaster) {
   return { ...window, perSecond: window.count / window.seconds, ofServer, ofDatabase }
 }
 
-function summarize ({ name, target, streams }, [ours, limits]) {
+function summarize ({ name, target, streams }, [ours, others]) {
   const of = (windows) => {
     const latencies = windows.flatMap((window) => window.latencies.flat()).sort((one, other) => one - other)
     return {
@@ -56,9 +56,9 @@ function summarize ({ name, target, streams }, [ours, limits]) {
   return {
     name,
     target,
-    ratio: median(ours.map(({ perSecond }, round) => perSecond / limits[round].perSecond)),
+    ratio: median(ours.map(({ perSecond }, round) => perSecond / others[round].perSecond)),
     service: of(ours),
-    limit: of(limits),
+    other: of(others),
     ...streams.length > 1 && { medians: Object.fromEntries(medians) }
   }
 }

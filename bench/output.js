@@ -31,15 +31,15 @@ function table (head, rows) {
   return `${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n`
 }
 
-export function formatTables ({ resources, rows, memory, asking, writes }) {
+export function formatTables ({ resources, other, rows, memory, asking, writes }) {
   clear()
   const parts = []
   if (rows.length > 0) {
     parts.push(table(
-      [`${resources.toLocaleString('en')} resources`, 'requests/s', 'of the limit', 'target', 'p50 ms', 'p99 ms', 'CPU µs', 'in the database', 'limit: requests/s', 'p50 ms', 'p99 ms', 'CPU µs', 'in the database'],
-      rows.map(({ name, ratio, target, service, limit }) => [
+      [`${resources.toLocaleString('en')} resources`, 'requests/s', `of ${other}`, 'target', 'p50 ms', 'p99 ms', 'CPU µs', 'in the database', `${other}: requests/s`, 'p50 ms', 'p99 ms', 'CPU µs', 'in the database'],
+      rows.map(({ name, ratio, target, service, other }) => [
         name, round(service.perSecond), round(ratio, 2), round(target, 2), round(service.p50, 1), round(service.p99, 1), round(service.ofServer), round(service.ofDatabase),
-        round(limit.perSecond), round(limit.p50, 1), round(limit.p99, 1), round(limit.ofServer), round(limit.ofDatabase)
+        round(other.perSecond), round(other.p50, 1), round(other.p99, 1), round(other.ofServer), round(other.ofDatabase)
       ])))
     parts.push(table(['resident memory, MB', 'before', 'after'], memory.map(({ name, before, after }) => [name, round(before), round(after)])))
   }
