@@ -2,4 +2,4 @@
 import { importTests } from '../helpers/import-tests.js'
 import '../helpers/uncaught.js'
 
-await importTests('authorization', ['audit', 'invariants', 'lock', 'oracle', 'retries', 'statements'])
+await importTests('authorization', ['audit', 'invariants', 'lock', 'oracle', 'statements'])

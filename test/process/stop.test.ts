@@ -78,18 +78,6 @@ t.test('readiness turns 503 while requests are still served, idle connections cl
   t.notMatch(service.stdout, 'connection was lost', 'the pool went before PostgreSQL')
 })
 
-t.test('connections on which no whole request comes do not hold it up', async (t) => {
-  const service = await startOnDatabase(t)
-  const sockets = await Promise.all([
-    '', 'GET /healthz HTT', 'GET /healthz HTTP/1.1\r\nhost: x\r\n',
-    'POST /users HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"email'
-  ].map((text) => openSocket(service, text)))
-  // The service has accepted them all when it answers a later one.
-  t.equal((await send(service.url, 'GET', '/readyz')).status, 200)
-  t.equal((await service.stop()).code, 0, 'and not 1, as when it hangs for longer than a stop may take')
-  await Promise.all(sockets.map(({ closed }) => closed))
-})
-
 t.test('a fault that nobody caught stops everything in order, and the exit code tells of it', async (t) => {
   const fault = ['--import', 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("a fault of the test")})']
   const service = await startService(t, { DATA_DIR: dataDir }, { nodeArgs: fault })
@@ -99,28 +87,6 @@ t.test('a fault that nobody caught stops everything in order, and the exit code 
   t.equal((await service.stop('SIGUSR2')).code, 1)
   t.match(service.stderr, /^Gatehouse has a fault: Error: a fault of the test\n {4}at /)
   t.equal(runningPid(dataDir), undefined)
-})
-
-t.test('so does one that is no Error, and one while nobody reads its output any more', async (t) => {
-  const fault = ['--import', 'data:text/javascript,process.on("SIGUSR2",()=>{throw%20null})']
-  const service = await startOnDatabase(t, { nodeArgs: fault })
-  service.child.stderr?.destroy()
-  service.child.stdout?.destroy()
-  t.equal((await send(service.url, 'GET', '/readyz')).status, 200, 'it goes on without its output')
-  t.equal((await service.stop('SIGUSR2')).code, 1)
-})
-
-t.test('Ctrl-C during the first start ends it without a complaint, and the next start succeeds', async (t) => {
-  const folder = makeFolder(t)
-  const program = startProgram(t, start, { env: { DATA_DIR: folder, PORT: '0' }, ownGroup: true })
-  await program.says('creating the database')
-  process.kill(-Number(program.child.pid), 'SIGINT')
-  t.equal(await program.ended, 0)
-  t.match(program.stderr, /^creating the database in .*\n$/)
-  t.equal(program.stdout, '')
-  t.equal(runningPid(folder), undefined)
-  const service = await startService(t, { DATA_DIR: folder })
-  t.equal((await service.stop()).code, 0)
 })
 
 t.test('a signal while another process migrates ends the start at once', async (t) => {
@@ -135,7 +101,44 @@ t.test('a signal while another process migrates ends the start at once', async (
   await database.query('UPDATE _prisma_migrations SET migration_name = replace(migration_name, \'_undone\', \'\')')
 })
 
-t.test('a stop that hangs is cut off and says so', async (t) => {
+// These mostly wait, and for nothing that the others use.
+t.jobs = 4
+
+t.test('connections on which no whole request comes do not hold it up', { buffered: true }, async (t) => {
+  const service = await startOnDatabase(t)
+  const sockets = await Promise.all([
+    '', 'GET /healthz HTT', 'GET /healthz HTTP/1.1\r\nhost: x\r\n',
+    'POST /users HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"email'
+  ].map((text) => openSocket(service, text)))
+  // The service has accepted them all when it answers a later one.
+  t.equal((await send(service.url, 'GET', '/readyz')).status, 200)
+  t.equal((await service.stop()).code, 0, 'and not 1, as when it hangs for longer than a stop may take')
+  await Promise.all(sockets.map(({ closed }) => closed))
+})
+
+t.test('a fault that is no Error does so too, and one while nobody reads its output any more', { buffered: true }, async (t) => {
+  const fault = ['--import', 'data:text/javascript,process.on("SIGUSR2",()=>{throw%20null})']
+  const service = await startOnDatabase(t, { nodeArgs: fault })
+  service.child.stderr?.destroy()
+  service.child.stdout?.destroy()
+  t.equal((await send(service.url, 'GET', '/readyz')).status, 200, 'it goes on without its output')
+  t.equal((await service.stop('SIGUSR2')).code, 1)
+})
+
+t.test('Ctrl-C during the first start ends it without a complaint, and the next start succeeds', { buffered: true }, async (t) => {
+  const folder = makeFolder(t)
+  const program = startProgram(t, start, { env: { DATA_DIR: folder, PORT: '0' }, ownGroup: true })
+  await program.says('creating the database')
+  process.kill(-Number(program.child.pid), 'SIGINT')
+  t.equal(await program.ended, 0)
+  t.match(program.stderr, /^creating the database in .*\n$/)
+  t.equal(program.stdout, '')
+  t.equal(runningPid(folder), undefined)
+  const service = await startService(t, { DATA_DIR: folder })
+  t.equal((await service.stop()).code, 0)
+})
+
+t.test('a stop that hangs is cut off and says so', { buffered: true }, async (t) => {
   const hang = 'import{Server}from"node:net";process.on("SIGUSR2",()=>{Server.prototype.close=()=>{};process.emit("SIGTERM")})'
   const service = await startOnDatabase(t, { nodeArgs: ['--import', `data:text/javascript,${hang}`] })
   const { code, ms } = await service.stop('SIGUSR2')

@@ -3,7 +3,7 @@ import t from 'tap'
 import { faults, openWorld, readPages } from './world.js'
 
 const world = await openWorld()
-const { as, administrator, create, give, person, request, role } = world
+const { as, administrator, create, database, give, person, request, role } = world
 const somebody = await person()
 const put = async (name: string, body: object, who = administrator) => await as(who, 'PUT', `/resource-types/${name}`, body)
 const five = ['create', 'delete', 'edit', 'share', 'view']
@@ -38,6 +38,13 @@ t.test('a type is made, changed as a whole, and deleted', async (t) => {
 t.test('the five may be named among the actions, and twice is once', async (t) => {
   t.same((await put('leaf', { actions: ['view', 'press', 'press', 'delete'], parents: ['project', 'project'] })).body,
     { name: 'leaf', actions: ['create', 'delete', 'edit', 'press', 'share', 'view'], parents: ['project'], creatorRole: null })
+})
+
+t.test('a type that is as it is wanted stays so, and nothing is told of it', async (t) => {
+  const wanted = { actions: ['pull', 'press'], parents: ['project', 'organization'], creatorRole: 'viewer' }
+  const { body } = await put('drawer', wanted)
+  t.match(await put('drawer', { ...wanted, actions: ['press', 'pull'], parents: ['organization', 'project'] }), { status: 200, body })
+  t.same(await database.query("SELECT type FROM audit_events WHERE target_id = 'drawer'"), [{ type: 'resource-type.created' }])
 })
 
 t.test('a type may stand under itself', async (t) => {
