@@ -16,11 +16,12 @@ const mayImport = {
   plugins: ['database', 'errors', 'generated', 'services'],
   routes: ['services'],
   services: ['errors', 'generated'],
-  database: [],
+  database: ['folders'],
   config: [],
   logger: [],
-  'session-secrets': [],
-  errors: []
+  'session-secrets': ['folders'],
+  errors: [],
+  folders: []
 }
 
 /** Parts that know no HTTP, so that a test or a command can call them without a server. */
