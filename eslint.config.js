@@ -16,12 +16,11 @@ const mayImport = {
   plugins: ['database', 'errors', 'generated', 'services'],
   routes: ['services'],
   services: ['errors', 'generated'],
-  database: ['folders'],
+  database: [],
   config: [],
   logger: [],
-  'session-secrets': ['folders'],
-  errors: [],
-  folders: []
+  'session-secrets': [],
+  errors: []
 }
 
 /** Parts that know no HTTP, so that a test or a command can call them without a server. */
