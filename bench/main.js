@@ -58,12 +58,12 @@ try {
   const environment = { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', GLIBC_TUNABLES: tunables, SESSION_SECRETS: randomBytes(32).toString('base64url') }
 
   /** Another database, so many resources in it, and the service on it. */
-  const open = async (count, name, nodeArguments = []) => {
+  const open = async (size, name, nodeArguments = []) => {
     const place = join(folder, name.replaceAll(/\W/g, '-'))
     await mkdir(place)
     const database = await openBenchDatabase(process.env.DATABASE_URL || undefined, place)
     stops.push(database.close)
-    const world = makeWorld(count)
+    const world = makeWorld(size)
     await seed(database.url, world, progress)
     const server = await startServer(name, [...nodeArguments, join(root, 'scripts', 'start.js')], { ...environment, ...database.environment }, join(place, 'service.log'))
     stops.push(server.stop)
@@ -74,19 +74,19 @@ try {
 
   const profiling = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]
   const { database, world, service, signIn, workloads } = await open(count, 'Gatehouse', profiling)
-  const rounds = { rounds: Number(options.rounds), seconds: Number(options.seconds), progress }
+  const windows = { rounds: Number(options.rounds), seconds: Number(options.seconds), progress }
   if (options.beside !== undefined) {
     const size = Number(options.beside)
     const small = await open(size, `Gatehouse with ${size.toLocaleString('en')}`)
     const pairs = workloads.map((workload, place) => ({ ...workload, target: leastOfSmall, streamsOfOther: small.workloads[place].streams }))
-    print({ resources: count, ...await measure([service, small.service], pairs, rounds), asking: [], writes: [] })
+    print({ resources: count, ...await measure([service, small.service], pairs, windows), asking: [], writes: [] })
     await end(0)
   }
 
   const limit = await startServer('the limit', [join(root, 'bench', 'limit.js')], { ...environment, DATABASE_URL: database.url }, join(folder, 'limit.log'))
   stops.push(limit.stop)
   await compareAnswers(service, limit, workloads)
-  const table = await measure([service, { ...limit, postmaster: database.postmaster }], workloads, rounds)
+  const table = await measure([service, { ...limit, postmaster: database.postmaster }], workloads, windows)
   const asking = isWanted('asking') ? await measureAsking(service, world, signIn, progress) : []
   const writes = isWanted('writes') ? await measureWrites(service, world, signIn, progress) : []
   print({ resources: count, ...table, asking, writes })

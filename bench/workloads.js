@@ -8,7 +8,8 @@ const ordinaryCallers = 32
 /**
  * @param world see world.js
  * @param signIn takes the number of a user and gives the cookie of a session of theirs
- * @returns {Promise<Array<{ name: string, target?: number, streams: import('./load.js').Stream[] }>>} `target`: least ratio to the limit
+ * @returns {Promise<Array<{ name: string, target?: number, streams: import('./load.js').Stream[] }>>} `target`: least ratio to the limit;
+ *   `streamsOfOther`: what that is sent instead, where the two must not meet
  */
 export async function makeWorkloads (world, signIn) {
   const { callers } = world

@@ -116,7 +116,7 @@ t.test('connections on which no whole request comes do not hold it up', { buffer
   await Promise.all(sockets.map(({ closed }) => closed))
 })
 
-t.test('a fault that is no Error does so too, and one while nobody reads its output any more', { buffered: true }, async (t) => {
+t.test('a fault that is no Error stops it too, and one while nobody reads its output any more', { buffered: true }, async (t) => {
   const fault = ['--import', 'data:text/javascript,process.on("SIGUSR2",()=>{throw%20null})']
   const service = await startOnDatabase(t, { nodeArgs: fault })
   service.child.stderr?.destroy()
