@@ -20,7 +20,7 @@ const { WebAssembly } = /** @type {any} */ (globalThis)
 const { values: options, positionals: command } = parseArgs({
   strict: false,
   allowPositionals: true,
-  options: { datasource: { type: 'string' }, datamodels: { type: 'string', multiple: true } }
+  options: { datasource: { type: 'string' }, datamodels: { type: 'string', multiple: true }, version: { type: 'boolean' } }
 })
 /** @type {string | undefined} */
 const url = typeof options['datasource'] === 'string' ? JSON.parse(options['datasource']).url : undefined
@@ -37,13 +37,15 @@ let panicMessage = ''
 // The engine calls this by name just before it stops with a bare "unreachable".
 Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: (/** @type {string} */ message) => { panicMessage = message } } })
 
+const fileOfEngine = (/** @type {string} */ name) => new URL(name, import.meta.resolve('@prisma/schema-engine-wasm'))
+
 /** @returns {Promise<SchemaEngine>} */
 async function createEngine () {
   // Loaded only now: half of the starts are just to see whether the database is there.
   const { bindMigrationAwareSqlAdapterFactory } = await import('@prisma/driver-adapter-utils')
   const wasm = await import('@prisma/schema-engine-wasm/schema_engine_bg')
   const { MigrationAdapterFactory } = await import('./adapter.mjs')
-  const bytes = await readFile(new URL('schema_engine_bg.wasm', import.meta.resolve('@prisma/schema-engine-wasm')))
+  const bytes = await readFile(fileOfEngine('schema_engine_bg.wasm'))
   const { instance } = await WebAssembly.instantiate(bytes, { './schema_engine_bg.js': { ...wasm } })
   const exports = /** @type {Record<string, any>} */ (instance.exports)
   wasm.__wbg_set_wasm(exports)
@@ -159,7 +161,10 @@ async function refuse (message, thrown) {
 // Node's warnings are no lines of a log, and the command line fails over them.
 process.removeAllListeners('warning')
 
-if (command[0] === 'cli') {
+if (options['version'] === true) {
+  const { version } = JSON.parse(await readFile(fileOfEngine('package.json'), 'utf8'))
+  process.stdout.write(`schema-engine-cli ${version}\n`)
+} else if (command[0] === 'cli') {
   const task = command[1] === 'create-database' ? createDatabase(url ?? '') : query('SELECT 1', url ?? '')
   await task.catch((error) => {
     const fields = connectionError(error, new URL(url ?? ''))
