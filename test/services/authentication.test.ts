@@ -103,6 +103,29 @@ t.test('a hash with other parameters than those of today', async (t) => {
     }
   })
 
+  t.test('that a login replaces while another login or a change is under way is checked once more', async (t) => {
+    const meanwhile = (email: string): PasswordHasher => {
+      let isFirst = true
+      return {
+        ...hasher,
+        hash: async (given) => {
+          if (isFirst) await tryLogIn(email)
+          isFirst = false
+          return await hasher.hash(given)
+        }
+      }
+    }
+    const [one, other] = [await createOld(), await createOld()]
+    calls.length = 0
+    await logIn(db, { email: one.email, password, secret: randomUUID(), ip: '::1', userAgent: undefined }, settings, meanwhile(one.email))
+    t.same(calls, ['verify', 'verify', 'hash', 'hash', 'verify'])
+    t.equal((await sessionsOf(one.id)).length, 2)
+    calls.length = 0
+    await changePassword(db, callerOf(other.id), { user: other, currentPassword: password, newPassword: anotherPassword }, { hasher: meanwhile(other.email) })
+    t.same(calls, ['verify', 'verify', 'hash', 'hash', 'verify', 'hash'])
+    t.equal(await hashOf(other.id), `$argon2id$${anotherPassword}`)
+  })
+
   t.test('never puts an old password over a new one: logins race a change, which succeeds, 20 times out of 20', async (t) => {
     for (let round = 0; round < 20; round++) {
       const user = await createOld()
