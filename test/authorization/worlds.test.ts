@@ -36,10 +36,10 @@ type Kind = keyof typeof shares
 const database = await openTestDatabase()
 await prepareForWorlds(database)
 const { request } = await openTestApp(database)
-// Named statements, as in production: their plans are made once and not for every world.
+// Named statements, as in production, and with plans that are made once and not for every world.
 const names = new Map<string, string>()
 const db = new PrismaClient({
-  adapter: new PrismaPg({ connectionString: database.url }, {
+  adapter: new PrismaPg({ connectionString: database.url, options: '-c plan_cache_mode=force_generic_plan' }, {
     statementNameGenerator: ({ sql }) => names.get(sql) ?? (names.set(sql, `s${names.size}`).get(sql) as string)
   })
 })
