@@ -19,7 +19,7 @@ const mayImport = {
   database: [],
   config: [],
   logger: [],
-  'session-secrets': [],
+  'session-secrets': ['database'],
   errors: []
 }
 

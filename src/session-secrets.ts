@@ -1,7 +1,8 @@
 /** The key that signs cookies and cursors where SESSION_SECRETS gives none: made once, kept in DATA_DIR. */
 import { randomBytes } from 'node:crypto'
-import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, link, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from './database/folder.js'
 
 /**
  * Reads the key in `dataDir`, or makes it at the first start. Of two that make one at once, both end up with the same.
@@ -14,7 +15,7 @@ export async function loadSessionSecrets (dataDir: string): Promise<string[]> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await makeFolder(dataDir)
   // Complete before it has its name: a process that is killed here leaves no half key behind.
   const draft = `${path}.${randomBytes(6).toString('hex')}`
   try {

@@ -42,6 +42,10 @@ t.test('a key that cannot be given its name is an error', async (t) => {
   await t.rejects(loadSessionSecrets(join(folder, 'data')), { code: 'EISDIR' })
 })
 
+t.test('a folder that cannot be made is an error, where Node by itself would try for ever', { skip: process.platform !== 'linux' }, async (t) => {
+  await t.rejects(loadSessionSecrets('/proc/none/data'), { code: 'ENOENT', path: '/proc/none' })
+})
+
 t.test('a folder that takes no file is an error', { skip: process.platform !== 'linux' }, async (t) => {
   // Where not even root may make one.
   await t.rejects(loadSessionSecrets('/proc/self'), /open '\/proc/)

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from './folder.js'
 import { isAlive } from './postmaster.js'
 import { chooseIdentity, handOver, locatePrograms, run, type Identity, type RootOptions } from './programs.js'
 
@@ -33,7 +34,7 @@ const abandonedAfterMs = 10 * 60 * 1000
  */
 export async function prepareCluster ({ dataDir, rootOptions, isDurable, log }: ClusterOptions): Promise<Cluster> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    await makeFolder(dataDir)
     const home = await realpath(dataDir)
     await removeLeftovers(home)
     const folder = join(home, 'postgres')
