@@ -153,11 +153,11 @@ async function byTrying (world: World, steps: readonly PlannedChange[], log: str
 
 const signer = new Signer(secrets)
 
-/** A session, or for who asks by one a token. */
+/** A session, or for who asks by one a token, which has been used just now: that it is used for the first time is written down, and no dry run's doing. */
 async function signIn ({ id: userId, narrowedTo }: User): Promise<Pick<RequestOptions, 'cookie' | 'token'>> {
   if (narrowedTo !== undefined) {
     const { secret: token, prefix } = makeToken()
-    await db.accessToken.create({ data: { id: uuidv7(), userId, name: 'a token', prefix, permissions: narrowedTo, secretHash: hashToken(token) } })
+    await db.accessToken.create({ data: { id: uuidv7(), userId, name: 'a token', prefix, permissions: narrowedTo, secretHash: hashToken(token), lastUsedAt: new Date() } })
     return { token }
   }
   const secret = `${userId} ${Math.random()}`
