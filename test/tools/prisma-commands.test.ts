@@ -3,7 +3,7 @@ import t from 'tap'
 import { applyMigrations } from '../../src/database/migrate.js'
 import { openDatabase } from '../../src/database/open.js'
 import { until } from '../database/fixtures/processes.js'
-import { copyProject, createDatabase, databaseUrl, query } from './project.js'
+import { copyProject, createDatabase, databaseUrl, query } from './prisma-project.js'
 
 const server = await openDatabase({ dataDir: t.testdir(), use: 'command', isDurable: false, log: () => {} })
 t.teardown(async () => { await server.close() })
@@ -12,7 +12,6 @@ const columnNames = async (url: string, table: string) =>
   (await query(url, `SELECT column_name FROM information_schema.columns WHERE table_name = '${table}'`)).map((row) => row.column_name)
 // The command line takes two seconds a run, more beside others.
 t.jobs = 2
-t.setTimeout(300_000)
 
 t.test('the migrations say what schema.prisma says', { buffered: true }, async (t) => {
   const { prisma } = copyProject(t)

@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { makeFolder, until } from '../database/fixtures/processes.js'
-import { type Environment, root, send, startProgram, startService } from './fixtures/programs.js'
+import { type Environment, root, send, startProgram, startService } from '../process/fixtures/programs.js'
 
 const building = 'Gatehouse: building\n'
 const waiting = 'Gatehouse: another start is setting up this checkout; waiting for it\n'

@@ -5,9 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
 import { openDatabase } from '../../src/database/open.js'
 import { until } from '../database/fixtures/processes.js'
-import { copyProject } from './project.js'
-
-t.setTimeout(300_000)
+import { copyProject } from './prisma-project.js'
 
 t.test('without DATABASE_URL the embedded PostgreSQL is joined, or started and stopped again', async (t) => {
   const { prisma, folder } = copyProject(t)

@@ -1,4 +1,4 @@
-/** The tests of test/routes, which `npm test -- --exclude=none test/routes/NAME.test.ts` runs one by one. */
+/** The tests of test/routes, which `npm test -- test/routes/NAME.test.ts` runs one by one. */
 import { importTests } from '../helpers/import-tests.js'
 import '../helpers/uncaught.js'
 

@@ -1,4 +1,4 @@
-/** The tests of test/authorization that are not random, which `npm test -- --exclude=none test/authorization/NAME.test.ts` runs one by one. */
+/** The tests of test/authorization that neither are random nor race, which `npm test -- test/authorization/NAME.test.ts` runs one by one. */
 import { importTests } from '../helpers/import-tests.js'
 import '../helpers/uncaught.js'
 
