@@ -1,4 +1,4 @@
-/** The tests of test/authorization in which requests meet, which `npm test -- test/authorization/races-NAME.test.ts` runs one by one. */
+/** The tests of test/authorization in which requests race, which `npm test -- test/authorization/races-NAME.test.ts` runs one by one. */
 import { importTests } from '../helpers/import-tests.js'
 import '../helpers/uncaught.js'
 

@@ -1,5 +1,0 @@
-/** The tests of test/authorization that neither are random nor race, which `npm test -- test/authorization/NAME.test.ts` runs one by one. */
-import { importTests } from '../helpers/import-tests.js'
-import '../helpers/uncaught.js'
-
-await importTests('authorization', ['audit', 'invariants', 'lock', 'oracle', 'statements'])
