@@ -57,8 +57,9 @@ async function run (folder: string, args: string[], environment: Record<string, 
   // Without what tap adds for its coverage: the command line is not ours, and twice as slow with it.
   const own = Object.entries(process.env).filter(([name]) => !/^(NODE_|_?TAP)/.test(name))
   const env = { ...Object.fromEntries(own), DATABASE_URL: undefined, DATA_DIR: undefined, PRISMA_SCHEMA_ENGINE_BINARY: undefined, NO_COLOR: '1', ...environment }
-  // tap adds its loader to every process; coverage of one file in another translation does not add up.
-  const command = ['-u', 'NODE_OPTIONS', process.execPath, join('node_modules', 'prisma', 'build', 'index.js'), ...args]
+  // tap adds its loader to every process; coverage of one file in another translation does not add up. What runs for a second gains
+  // nothing from being optimized.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, '--no-opt', join('node_modules', 'prisma', 'build', 'index.js'), ...args]
   const child = spawn('env', command, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let text = ''
   child.stdout.on('data', (chunk) => { text += chunk })
