@@ -26,7 +26,7 @@ t.test('each user is listed once, with what they may do and every grant that it 
   const ofBoth = await bind(document, editing, { type: 'user', id: both.id })
   await bind(document, 'member', { type: 'user', id: other.id })
   await as(administrator, 'PATCH', `/users/${gone.id}`, { isActive: false })
-  await query('UPDATE role_bindings SET expires_at = now() WHERE id = $1', [await give(late, document, 'document:view')])
+  await query("UPDATE role_bindings SET expires_at = date_trunc('milliseconds', now()) WHERE id = $1", [await give(late, document, 'document:view')])
 
   const viewing = { bindingId: ofGroup, role: 'viewer', permission: '*:view', via: [outer, inner], resourceId: organization, expiresAt: null }
   const { items, nextCursor, everyone } = await access(owner, document)

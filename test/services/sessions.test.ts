@@ -171,7 +171,7 @@ t.test('a session that is used up counts before one that lives', async (t) => {
   const living = await start(id, { sessionMaxPerUser: 2 })
   await letTimePass(database, 60)
   const ended = await start(id, { sessionMaxPerUser: 2 })
-  await query('UPDATE sessions SET expires_at = now() WHERE id = $1', [ended.session.id])
+  await query("UPDATE sessions SET expires_at = date_trunc('milliseconds', now()) WHERE id = $1", [ended.session.id])
   await start(id, { sessionMaxPerUser: 2 })
   t.equal(await isAlive(living.secret), true)
 })

@@ -86,11 +86,12 @@ t.test('it ends when it expires, and is shown for another month', async (t) => {
   const { caller } = await createPerson()
   const { token, id } = await createToken(db, caller, { name: 'one', expiresAt: new Date(Date.now() + 60_000) })
   t.equal(await isGood(token), true)
-  await query('UPDATE access_tokens SET expires_at = now() WHERE id = $1', [id])
+  // The column has milliseconds and would round up, to a moment that is still to come.
+  await query("UPDATE access_tokens SET expires_at = date_trunc('milliseconds', now()) WHERE id = $1", [id])
   t.equal(await isGood(token), false)
   t.equal(await removeExpiredTokens(db), 0)
   t.match(await listTokens(db, caller.userId, { limit: 10 }), [{ id }])
-  await query("UPDATE access_tokens SET expires_at = now() - interval '30 days' WHERE id = $1", [id])
+  await query("UPDATE access_tokens SET expires_at = date_trunc('milliseconds', now()) - interval '30 days' WHERE id = $1", [id])
   t.equal(await removeExpiredTokens(db), 1)
   t.same(await listTokens(db, caller.userId, { limit: 10 }), [])
   t.match(await query("SELECT actor_type, before FROM audit_events WHERE type = 'token.ended' AND target_id = $1", [id]), [{ actor_type: 'system', before: { userId: caller.userId, name: 'one', expiresAt: String } }])
@@ -106,7 +107,7 @@ t.test('that it was used is written once a minute at most, by one of many', asyn
   const first = await lastUsedAt()
   await query("UPDATE access_tokens SET last_used_at = now() - interval '59 seconds' WHERE id = $1", [id])
   t.equal(await writes(() => isGood(token)), 0)
-  await query("UPDATE access_tokens SET last_used_at = now() - interval '60 seconds' WHERE id = $1", [id])
+  await query("UPDATE access_tokens SET last_used_at = date_trunc('milliseconds', now()) - interval '60 seconds' WHERE id = $1", [id])
   await query(`CREATE SEQUENCE uses; CREATE FUNCTION count_use() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('uses'); RETURN NEW; END $$;
     CREATE TRIGGER count_uses BEFORE UPDATE ON access_tokens FOR EACH ROW EXECUTE FUNCTION count_use()`)
   t.ok((await Promise.all(Array.from({ length: 10 }, () => isGood(token)))).every(Boolean))
