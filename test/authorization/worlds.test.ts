@@ -206,10 +206,10 @@ async function check (t: Test, kind: Kind, work: (world: World, steps: PlannedCh
     })
   })
   const started = Date.now()
-  const { failed, numShrinks, counterexamplePath, errorInstance } = await fc.check(property, { seed, numRuns, ...(options.path === undefined ? {} : { path: options.path }) })
-  t.comment(`${numRuns} worlds in ${((Date.now() - started) / 1_000).toFixed(1)} s, seed ${seed}`)
+  const { failed, numRuns: seen, numShrinks, counterexamplePath, errorInstance } = await fc.check(property, { seed, numRuns, ...(options.path === undefined ? {} : { path: options.path }) })
+  t.comment(`${seen} worlds in ${((Date.now() - started) / 1_000).toFixed(1)} s, seed ${seed}`)
   if (!failed) {
-    t.pass(`${numRuns} worlds`)
+    t.pass(`${seen} worlds`)
     return
   }
   const replay = `npm run test:worlds -- --only ${kind} --seed ${seed} --path ${counterexamplePath}`
