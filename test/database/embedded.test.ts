@@ -8,10 +8,10 @@ import pg from 'pg'
 import t from 'tap'
 import { openEmbedded } from '../../src/database/embedded.js'
 import { choosePort, findPostmaster, isPostmasterOf, readPostmasterPid, readPreviousPort } from '../../src/database/postmaster.js'
-import { makeFolder, optionsFor, query, runningPid, startUser, until } from './fixtures/processes.js'
+import { copyCluster, makeFolder, optionsFor, query, runningPid, startUser, until } from './fixtures/processes.js'
 
 // One cluster for all, one test after another: each begins and ends with a server that does not run.
-const dataDir = makeFolder(t)
+const dataDir = await copyCluster(makeFolder(t))
 const data = join(dataDir, 'postgres', 'data')
 const record = join(data, 'postmaster.pid')
 
@@ -29,7 +29,6 @@ function breakConfiguration (): () => void {
   return () => { truncateSync(file, size) }
 }
 
-t.before(async () => { await (await openEmbedded(optionsFor(dataDir))).close() })
 t.afterEach(() => { if (runningPid(dataDir) !== undefined) throw new Error('PostgreSQL still runs') })
 
 t.test('a second service is refused and harms nothing; commands come and go beside the first', async (t) => {

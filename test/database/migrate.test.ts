@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { openEmbedded } from '../../src/database/embedded.js'
 import { applyMigrations, refuseOldServer } from '../../src/database/migrate.js'
-import { makeFolder, optionsFor, query, startUser, until } from './fixtures/processes.js'
+import { copyCluster, makeFolder, optionsFor, query, startUser, until } from './fixtures/processes.js'
 
-const dataDir = makeFolder(t)
+const dataDir = await copyCluster(makeFolder(t))
 const server = await openEmbedded(optionsFor(dataDir))
 t.teardown(async () => { await server.close() })
 

@@ -2,10 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { makeFolder, runningPid } from '../database/fixtures/processes.js'
+import { copyCluster, makeFolder, runningPid } from '../database/fixtures/processes.js'
 import { send, startService } from './fixtures/programs.js'
 
-const dataDir = makeFolder(t)
+const dataDir = await copyCluster(makeFolder(t))
 const email = 'canary@example.org'
 const [password, guess, authorization] = ['a canary sings quietly', 'a canary guesses badly', 'Bearer canary-that-is-no-token']
 

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { connect, openTestDatabase, untilBlocked } from '../helpers/database.js'
-import { makeFolder, runningPid, until } from '../database/fixtures/processes.js'
+import { copyCluster, makeFolder, runningPid, until } from '../database/fixtures/processes.js'
 import { password, type ProgramOptions, send, type Service, signUp, start, startProgram, startService } from './fixtures/programs.js'
 
 const database = await openTestDatabase()
-const dataDir = makeFolder(t)
+const dataDir = await copyCluster(makeFolder(t))
 const startOnDatabase = async (t: Parameters<typeof startService>[0], options?: ProgramOptions) =>
   await startService(t, { DATABASE_URL: database.url, DATA_DIR: dataDir }, options)
 

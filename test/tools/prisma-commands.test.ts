@@ -2,10 +2,10 @@
 import t from 'tap'
 import { applyMigrations } from '../../src/database/migrate.js'
 import { openDatabase } from '../../src/database/open.js'
-import { until } from '../database/fixtures/processes.js'
+import { copyCluster, makeFolder, until } from '../database/fixtures/processes.js'
 import { copyProject, createDatabase, databaseUrl, query } from './prisma-project.js'
 
-const server = await openDatabase({ dataDir: t.testdir(), use: 'command', isDurable: false, log: () => {} })
+const server = await openDatabase({ dataDir: await copyCluster(makeFolder(t)), use: 'command', isDurable: false, log: () => {} })
 t.teardown(async () => { await server.close() })
 
 const columnNames = async (url: string, table: string) =>

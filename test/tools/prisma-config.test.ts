@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
 import { openDatabase } from '../../src/database/open.js'
-import { until } from '../database/fixtures/processes.js'
+import { copyCluster, until } from '../database/fixtures/processes.js'
 import { copyProject } from './prisma-project.js'
 
 t.test('without DATABASE_URL the embedded PostgreSQL is joined, or started and stopped again', async (t) => {
   const { prisma, folder } = copyProject(t)
-  const dataDir = join(folder, 'data')
+  const dataDir = await copyCluster(join(folder, 'data'))
   const pidFile = join(dataDir, 'postgres', 'data', 'postmaster.pid')
   const service = await openDatabase({ dataDir, use: 'service', isDurable: false, log: () => {} })
 
