@@ -1,6 +1,6 @@
 // Runs the README and the pages with examples literally, as a newcomer would: a fresh clone in a folder with a blank in its
-// name, `npm start`, the bash blocks of each page in a session of its own, Ctrl-C, another start; then the same with
-// DATABASE_URL. It sees what is committed.
+// name, `npm start`, twice at once, the bash blocks of each page in a session of its own, Ctrl-C, another start; then the same
+// with DATABASE_URL. It sees what is committed.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -62,31 +62,46 @@ async function walk (title, settings) {
   const foreign = new Set([...texts[0].matchAll(/^\| `([A-Z_]+)`/gm)].map(([, name]) => name))
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.has(name)))
   const env = { ...inherited, ...settings }
+  const dataDir = join(clone, '.data')
   const blocksOf = (text) => [...text.matchAll(/^```bash\n(.*?)^```$/gms)].map(([, block]) => block.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`))
 
   say(`${title}: npm start`)
-  const first = await start({ ...env, PORT: String(port) })
+  const isNew = !existsSync(join(clone, 'node_modules'))
+  const first = begin({ ...env, PORT: String(port) })
+  if (isNew) await startBeside(first, { ...env, PORT: '0', DATA_DIR: join(folder, 'beside') })
+  await untilReady(first)
   for (const [index, text] of texts.entries()) {
     const count = await runBlocks(blocksOf(text), env)
     if (count === 0) throw new Error(`${pages[index].join(', ')} has no examples`)
     say(`${title}: ${count} commands of ${pages[index].join(', ')} answered as it says`)
   }
-  await stop(first)
+  await stop(first, dataDir)
   say(`${title}: Ctrl-C ended with status 0`)
 
   const since = Date.now()
-  const second = await start({ ...env, PORT: String(port) })
+  const second = begin({ ...env, PORT: String(port) })
+  await untilReady(second)
   say(`${title}: the second start was ready after ${((Date.now() - since) / 1000).toFixed(1)} s`)
   const [block] = blocksOf(texts[0])
   const helper = block.split('\n').filter((line) => /^(jar=|api\(\))/.test(line))
   const login = block.split('\n').find((line) => line.includes('/auth/login') && line.includes('# → 200'))
   await runBlocks([[...helper, login].join('\n')], env)
-  await stop(second)
+  await stop(second, dataDir)
   say(`${title}: the account was still there`)
 }
 
-/** `npm start` until it says that it is ready, in a process group of its own as a terminal would give it. */
-async function start (env) {
+/** A second `npm start` while the first installs and builds: one of them does it, and the other waits for it. */
+async function startBeside (first, env) {
+  const beside = begin(env)
+  await Promise.all([first, beside].map(untilReady))
+  const worked = [first, beside].map(({ output }) => /^Gatehouse: (installing|building|another start)/m.exec(output)?.[1])
+  if (worked.sort().join() !== 'another start,installing') throw new Error(`both set the checkout up:\n${first.output}\n${beside.output}`)
+  await stop(beside, env.DATA_DIR)
+  say('of two starts at once one installed and built, and the other waited for it')
+}
+
+/** `npm start` in a process group of its own, as a terminal would give it. */
+function begin (env) {
   const child = spawn('npm', ['start'], { cwd: clone, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   running.add(child)
   child.output = ''
@@ -94,20 +109,23 @@ async function start (env) {
   child.stdout.setEncoding('utf8').on('data', collect)
   child.stderr.setEncoding('utf8').on('data', collect)
   child.ended = once(child, 'close').finally(() => running.delete(child))
+  return child
+}
+
+async function untilReady (child) {
   const deadline = Date.now() + startMs
   while (!/^Gatehouse is ready at http/m.test(child.output)) {
     if (child.exitCode !== null || Date.now() > deadline) throw new Error(`npm start did not become ready:\n${child.output}`)
     await delay(50)
   }
-  return child
 }
 
 /** Ctrl-C: the terminal sends it to every process of the group. */
-async function stop (child) {
+async function stop (child, dataDir) {
   killGroup(child, 'SIGINT')
   const [code] = await Promise.race([child.ended, delay(stopMs, ['none within 12 s'], { ref: false })])
   if (code !== 0) throw new Error(`Ctrl-C ended npm start with status ${code}:\n${child.output}`)
-  if (existsSync(join(clone, '.data', 'postgres', 'data', 'postmaster.pid'))) throw new Error('PostgreSQL was left running')
+  if (existsSync(join(dataDir, 'postgres', 'data', 'postmaster.pid'))) throw new Error('PostgreSQL was left running')
 }
 
 /**

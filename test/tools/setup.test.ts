@@ -1,12 +1,13 @@
-/** What every `npm` command does first: install and build when something is missing, once, whoever else does so at the same time. */
+/** What every `npm` command does first: install and build when something is missing, once, whoever else does so at the same time. scripts/walk.js
+ * does so with a real checkout. */
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { makeFolder, until } from '../database/fixtures/processes.js'
-import { type Environment, root, send, startProgram, startService } from '../process/fixtures/programs.js'
+import { until } from '../database/fixtures/processes.js'
+import { type Environment, root, startProgram } from '../process/fixtures/programs.js'
 
 const building = 'Gatehouse: building\n'
 const waiting = 'Gatehouse: another start is setting up this checkout; waiting for it\n'
@@ -162,18 +163,4 @@ t.test('an old Node.js is told which one it takes', async (t) => {
   const old = start(['--import', 'data:text/javascript,Object.defineProperty(process,"versions",{value:{node:"20.18.3"}})'])
   t.same(await outcome(old), [1, '', 'Gatehouse needs Node.js 20.19 or later; this is 20.18.3.\n'])
   t.same(calls(), [])
-})
-
-t.test('two services started at once in a real checkout that has not been built', async (t) => {
-  const folder = join(makeFolder(t), 'a checkout')
-  mkdirSync(folder)
-  for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'prisma.config.ts', 'prisma', 'scripts', 'src']) {
-    cpSync(join(root, name), join(folder, name), { recursive: true, filter: (source) => !source.includes(join('src', 'generated')) })
-  }
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-  const start = async () => await startService(t, { DATA_DIR: makeFolder(t) }, { cwd: folder, script: join(folder, 'scripts', 'start.js') })
-  const services = await Promise.all([start(), start()])
-  t.same(services.map(({ stderr }) => stderr.split('\n', 1)[0]).sort(), [waiting.trim(), building.trim()])
-  for (const { url } of services) t.equal((await send(url, 'GET', '/readyz')).status, 200)
-  for (const { code } of await Promise.all(services.map(async (service) => await service.stop()))) t.equal(code, 0)
 })
