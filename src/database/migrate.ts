@@ -50,8 +50,9 @@ export async function applyMigrations (url: string, { directory, log }: Migratio
       throw new Error(`cannot connect to the database: ${reason}`, { cause: error })
     })
   const work = async () => {
-    const { rows: [server] } = await client.query("SELECT current_setting('server_version_num')::int AS version, to_regclass('_prisma_migrations') IS NOT NULL AS \"hasTable\"")
+    const { rows: [server] } = await client.query("SELECT current_setting('server_version_num')::int AS version, current_setting('default_transaction_isolation') AS isolation, to_regclass('_prisma_migrations') IS NOT NULL AS \"hasTable\"")
     refuseOldServer(server.version)
+    refuseIsolation(server.isolation)
     // Mostly there is nothing to do, and then nobody has to wait for anybody.
     const { pending, unfinished, warnings } = compare(migrations, server.hasTable ? await readRows(client) : [])
     if (pending.length > 0 || unfinished.length > 0) {
@@ -70,6 +71,12 @@ export async function applyMigrations (url: string, { directory, log }: Migratio
 /** @throws Error for a PostgreSQL older than 14, the oldest that is tested; `version` is its server_version_num */
 export function refuseOldServer (version: number): void {
   if (version < 140_000) throw new Error(`the database is PostgreSQL ${Math.floor(version / 10_000)}; Gatehouse needs version 14 or later`)
+}
+
+/** @throws Error for a default_transaction_isolation at which no lock would help: who has waited for it would not see what others did meanwhile */
+function refuseIsolation (isolation: string): void {
+  if (isolation.startsWith('read ')) return
+  throw new Error(`the database begins transactions at the isolation level ${isolation.toUpperCase()}; Gatehouse needs READ COMMITTED: set default_transaction_isolation to it, for its role with ALTER ROLE or in DATABASE_URL`)
 }
 
 async function readMigrations (directory: string): Promise<Migration[]> {

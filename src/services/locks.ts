@@ -8,7 +8,8 @@
  *    who add or change a resource. What they check (their own rights, escalation, last owner, cycles) so stays true until
  *    they commit, and once a revocation is acknowledged nothing takes effect that it forbids.
  *
- * Nothing that only reads takes either.
+ * Nothing that only reads takes either. Who has waited must see what was done meanwhile, so the level of isolation must be READ COMMITTED:
+ * another one, which a server may have for its default, is a fault.
  */
 import { type Database, inTransaction } from './database.js'
 import type { Prisma } from '../generated/prisma/client.js'
@@ -24,7 +25,7 @@ type Transaction = Prisma.TransactionClient
 /** Adds a resource or changes one, by a right that stays until it is done. */
 export async function changingResources<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${tree}), pg_advisory_xact_lock_shared(${rights})`
+    await tx.$executeRaw`SELECT require_read_committed(), pg_advisory_xact_lock_shared(${tree}), pg_advisory_xact_lock_shared(${rights})`
     return await work(tx)
   })
 }
@@ -32,7 +33,7 @@ export async function changingResources<T> (db: Database, work: (tx: Transaction
 /** Changes something else, by a right that stays until it is done. */
 export async function keepingRights<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${rights})`
+    await tx.$executeRaw`SELECT require_read_committed(), pg_advisory_xact_lock_shared(${rights})`
     return await work(tx)
   })
 }
@@ -41,7 +42,7 @@ export async function keepingRights<T> (db: Database, work: (tx: Transaction) =>
 export async function changingTree<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
     await tx.$executeRaw`
-      SELECT pg_advisory_xact_lock(${tree}), pg_advisory_xact_lock(${rights}), set_config('statement_timeout', ${String(treeStatementMs)}, true)`
+      SELECT require_read_committed(), pg_advisory_xact_lock(${tree}), pg_advisory_xact_lock(${rights}), set_config('statement_timeout', ${String(treeStatementMs)}, true)`
     return await work(tx)
   }, treeMs)
 }
@@ -49,7 +50,7 @@ export async function changingTree<T> (db: Database, work: (tx: Transaction) => 
 /** Changes who has which rights. */
 export async function changingRights<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
-    await tx.$executeRaw`SELECT pg_advisory_xact_lock_shared(${tree}), pg_advisory_xact_lock(${rights})`
+    await tx.$executeRaw`SELECT require_read_committed(), pg_advisory_xact_lock_shared(${tree}), pg_advisory_xact_lock(${rights})`
     return await work(tx)
   })
 }

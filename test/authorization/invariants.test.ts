@@ -250,6 +250,23 @@ t.test('an organization deleted with groups inside and bindings on and to them l
   await assertClosures(t)
 })
 
+for (const level of ['REPEATABLE READ', 'SERIALIZABLE']) {
+  t.test(`what would not see what others do meanwhile is refused: the tree and groups at the level ${level}`, async (t) => {
+    for (const [what, sql, values] of [
+      ['adding', "INSERT INTO resources (id, type, name, parent_id) VALUES ($1, 'project', 'x', $2)", [unknownId, organization]],
+      ['moving', 'UPDATE resources SET parent_id = $2 WHERE id = $1', [project, rootId]],
+      ['deleting', 'DELETE FROM resources WHERE id = $1', [document]],
+      ['a group in a group', 'INSERT INTO group_members (id, group_id, member_group_id) VALUES ($1, $2, $3)', [unknownId, outer, inner]],
+      ['a group out of a group', 'DELETE FROM group_members WHERE group_id = $1', [middle]]
+    ] as const) {
+      await query(`BEGIN ISOLATION LEVEL ${level}`)
+      await t.rejects(query(sql, [...values]), { code: '55000', hint: /READ COMMITTED/ }, what)
+      await query('ROLLBACK')
+    }
+    await assertClosures(t)
+  })
+}
+
 t.test('a user who is deleted leaves neither bindings nor memberships', async (t) => {
   const leaving = await addUser()
   await query(`${bindingColumns} VALUES ($1, 'viewer', $2, $3, NULL, $3)`, [uuidv7(), project, leaving])

@@ -134,6 +134,10 @@ t.test('what the operator has to put right', async (t) => {
   const url = await createDatabase()
   const directory = writeMigrations(makeFolder(t), { '1_first': 'SELECT 1' })
   await t.rejects(migrate(`${url}?options=-c%20search_path%3Dpg_catalog`, directory), { message: /^the database role may not create tables \(permission denied .*\): grant it CREATE/ })
+  for (const level of ['repeatable\\ read', 'serializable']) {
+    await t.rejects(migrate(`${url}?options=${encodeURIComponent(`-c default_transaction_isolation=${level}`)}`, directory),
+      { message: /^the database begins transactions at the isolation level (REPEATABLE READ|SERIALIZABLE); Gatehouse needs READ COMMITTED: .*ALTER ROLE.*$/ })
+  }
   const error = await migrate('postgresql://someone:secret@localhost:1/nothing', directory).catch((error: Error) => error) as Error
   t.match(error.message, /^cannot connect to the database: .*ECONNREFUSED/)
   t.notMatch(error.message, 'secret')
