@@ -6,7 +6,7 @@ import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld, notHeldOn } from './authorization.js'
-import { actionsOfType, isUnexpired, type Resource, rootId } from './decision.js'
+import { isUnexpired, type Resource, rootId } from './decision.js'
 import { refuseMissing } from './escalation.js'
 import { memberEvents } from './groups.js'
 import { changingTree } from './locks.js'
@@ -42,27 +42,27 @@ export async function moveResource (db: Database, caller: Caller, id: string, pa
 }
 
 /**
- * What somebody may do with the moved resources in their new place and could not before: the bindings on the new
- * ancestors begin to count for them, as if the mover had made each of them there. So the mover must hold it, or a move
- * into one's own organization would make an editor an owner. What the same subject could do before, and for as long, is
- * not given by the move.
+ * What the bindings on the new ancestors give on the moved resources, and on what may be put below them later: they begin to count
+ * there as if the mover had made each of them. So the mover must hold it, or a move into one's own organization would make an editor
+ * an owner. A wildcard gives types and actions to come too, so it must be held as one. What the same subject held before, and for as
+ * long, is not given by the move.
  */
 const gainedByMove = (id: string, parentId: string): Prisma.Sql => Prisma.sql`
-  WITH moved AS (SELECT DISTINCT type FROM resource_closure WHERE ancestor_id = ${id}::uuid),
-  possible AS (
-    SELECT t.name AS type, action FROM resource_types t, unnest(${actionsOfType}) action
-    WHERE t.name IN (SELECT type FROM moved) AND action <> 'create'
-    UNION SELECT child.type, 'create' FROM resource_type_parents child WHERE child.parent IN (SELECT type FROM moved)),
+  WITH RECURSIVE placeable AS (
+    SELECT type FROM resource_closure WHERE ancestor_id = ${id}::uuid
+    UNION SELECT child.type FROM placeable JOIN resource_type_parents child ON child.parent = placeable.type),
+  addable AS (SELECT child.type FROM resource_type_parents child WHERE child.parent IN (SELECT type FROM placeable)),
   granted AS (
     SELECT b.subject_id, b.expires_at, p.type, p.action, b.resource_id IN (${above(id)}) AS is_old
     FROM role_bindings b JOIN role_permissions p ON p.role = b.role
     WHERE ${isUnexpired(Prisma.sql`b`)} AND b.resource_id IN (${above(parentId)} UNION ${above(id)}))
-  SELECT possible.type, possible.action FROM possible JOIN granted arriving
-    ON NOT arriving.is_old AND arriving.type IN (possible.type, '*') AND arriving.action IN (possible.action, '*')
-  WHERE NOT EXISTS (
+  SELECT DISTINCT arriving.type, arriving.action FROM granted arriving
+  WHERE NOT arriving.is_old
+    AND (arriving.type = '*' OR arriving.type IN (SELECT type FROM addable) OR (arriving.type IN (SELECT type FROM placeable) AND arriving.action <> 'create'))
+    AND NOT EXISTS (
     SELECT FROM granted held WHERE held.is_old AND held.subject_id = arriving.subject_id
       AND (held.expires_at IS NULL OR held.expires_at >= arriving.expires_at)
-      AND held.type IN (possible.type, '*') AND held.action IN (possible.action, '*'))`
+      AND held.type IN (arriving.type, '*') AND held.action IN (arriving.action, '*'))`
 
 /**
  * Deletes a resource that the guard has let through, and with `isRecursive` all below it, for which the user must hold

@@ -229,23 +229,28 @@ function sameBindings (world: World, { role, subject, resourceId }: { role: stri
 }
 
 /**
- * What a move gives: what bindings on the new parent and above it let their subjects do with a resource and what is below
- * it, where the same subject could not do it before, or not for as long.
+ * What a move gives: the permissions of the roles bound on the new parent and above it, as they are spelled, where they are about what
+ * is moved or may be put below it, but for those that the same subject held on the resource before, and for as long.
  */
 function gainsOf (world: World, resource: Resource, newParent: Resource): string[] {
-  const moved = subtree(world, resource.id).map(({ type }) => type)
-  const possible = world.types.flatMap(({ name, parents }) => [
-    ...(moved.includes(name) ? actionsOf(world, name).filter((action) => action !== 'create').map((action) => `${name}:${action}`) : []),
-    ...(parents.some((parent) => moved.includes(parent)) ? [`${name}:create`] : [])
-  ])
+  const placeable = new Set(subtree(world, resource.id).map(({ type }) => type))
+  for (let size = 0; size !== placeable.size;) {
+    size = placeable.size
+    for (const { name, parents } of world.types) if (parents.some((parent) => placeable.has(parent))) placeable.add(name)
+  }
+  const isAddable = (type: string) => world.types.some(({ name, parents }) => name === type && parents.some((parent) => placeable.has(parent)))
+  const isAboutIt = (permission: string) => {
+    const [type = '', action] = permission.split(':')
+    return type === '*' || (action === 'create' ? isAddable(type) : placeable.has(type))
+  }
   const before = pathToRoot(world, resource.id).map(({ id }) => id)
   const arriving = pathToRoot(world, newParent.id).map(({ id }) => id).filter((id) => !before.includes(id))
   const counting = world.bindings.filter(({ expiresAt }) => expiresAt === null || expiresAt > world.now)
   const end = (binding: Binding) => binding.expiresAt ?? Infinity
-  const grants = (binding: Binding, permission: string) => (findRole(world, binding.role)?.permissions ?? []).some((granted) => gives(granted, permission))
-  return possible.filter((permission) => counting.some((binding) =>
-    arriving.includes(binding.resourceId) && grants(binding, permission) && !counting.some((other) =>
-      before.includes(other.resourceId) && nameOf(other.subject) === nameOf(binding.subject) && grants(other, permission) && end(other) >= end(binding))))
+  const permissions = (binding: Binding) => findRole(world, binding.role)?.permissions ?? []
+  return counting.filter(({ resourceId }) => arriving.includes(resourceId)).flatMap((binding) => permissions(binding).filter((permission) => isAboutIt(permission) && !counting.some((other) =>
+    before.includes(other.resourceId) && nameOf(other.subject) === nameOf(binding.subject) &&
+    permissions(other).some((held) => gives(held, permission)) && end(other) >= end(binding))))
 }
 
 /** An active user who holds the role `owner` bound on that very resource without expiry, directly or through groups. */

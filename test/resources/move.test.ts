@@ -89,33 +89,42 @@ t.test('nobody moves a thing into their own organization and so becomes its owne
   t.match(await move(administrator, document, own), { status: 200 }, 'who holds it all may')
 })
 
-t.test('what counts is each concrete permission on what is moved, whatever wildcard gives it', async (t) => {
+t.test('what is bound at the new place is given as it is spelled, also for what is still to come', async (t) => {
   const target = await create(owner, 'project', organization)
   const reader = await person()
   await give(reader, target, '*:view')
   const mover = await person()
-  await give(mover, organization, 'organization:view', 'project:view', 'project:edit', 'project:share', 'project:create')
+  await give(mover, organization, 'organization:view', 'project:view', 'project:edit', 'project:share', 'project:create', 'document:view', 'document:create')
   const empty = await create(owner, 'project', organization)
-  t.match(await move(mover, empty, target), { status: 200 }, 'a project: project:view is enough')
-  const full = await create(owner, 'project', organization)
-  await create(owner, 'document', full)
-  t.equal(codeOf(await move(mover, full, target)), '403 escalation', 'a document below it: document:view would be given')
-  await give(mover, organization, 'document:view')
-  t.match(await move(mover, full, target), { status: 200 })
+  t.equal(codeOf(await move(mover, empty, target)), '403 escalation', 'whatever is put into it later, the reader would see')
+  await give(mover, organization, '*:view')
+  t.match(await move(mover, empty, target), { status: 200 })
 })
 
-t.test('the right to create below what is moved is given by a move too', async (t) => {
+t.test('what is about nothing that is moved or may be put below it is not given', async (t) => {
   const target = await create(owner, 'project', organization)
+  const maker = await person()
+  await give(maker, target, 'document:create', 'group:edit', 'organization:*')
   const mover = await person()
   await give(mover, organization, '*:view', 'project:edit', 'project:share', 'project:create')
-  const maker = await person()
-  await give(maker, target, 'document:create')
   const project = await create(owner, 'project', organization)
-  t.equal(codeOf(await move(mover, project, target)), '403 escalation')
+  t.equal(codeOf(await move(mover, project, target)), '403 escalation', 'documents may be created in a project')
   const document = await create(owner, 'document', organization)
   await give(mover, document, 'document:edit', 'document:share')
   await give(mover, target, 'document:create')
-  t.match(await move(mover, document, target), { status: 200 }, 'nothing can be created below a document')
+  t.match(await move(mover, document, target), { status: 200 }, 'and none below a document')
+})
+
+t.test('nobody moves an empty project into their own organization to see what others will put there', async (t) => {
+  const mover = await person()
+  const project = await create(owner, 'project', organization)
+  await give(mover, project, 'project:*', 'document:create')
+  const own = await create(mover, 'organization')
+  t.equal(codeOf(await move(mover, project, own)), '403 escalation')
+  await give(mover, project, '*:view', '*:create', '*:edit', '*:delete', '*:share')
+  t.equal(codeOf(await move(mover, project, own)), '403 escalation', 'nor to do what a type to come will let them do')
+  await give(mover, project, '*:*')
+  t.match(await move(mover, project, own), { status: 200 })
 })
 
 t.test('what the subject could do before is not given by the move', async (t) => {

@@ -122,7 +122,8 @@ const exempt = ['join', 'activate', 'create', 'edit-type']
 
 /**
  * That nobody holds anything after a change that they did not hold before and its maker did not hold there either. Looks
- * at what can be done with what there is: the actions of each resource's type, and creating below it.
+ * at what can be done with what there is, the actions of each resource's type and creating below it, and at wildcards, which
+ * count for what is still to come.
  */
 export function expectNoEscalation (before: World, after: World, change: Change): void {
   if (exempt.includes(change.kind)) return
@@ -133,7 +134,7 @@ export function expectNoEscalation (before: World, after: World, change: Change)
       ...after.types.filter(({ parents }) => parents.includes(type)).map(({ name }) => `${name}:create`)]
     for (const user of activeUsers(after)) {
       const [had, has] = [permissionsOn(before, user.id, id), permissionsOn(after, user.id, id)]
-      const gained = possible.filter((wanted) => !had.some((permission) => gives(permission, wanted)) &&
+      const gained = [...possible, ...has.filter((permission) => permission.includes('*'))].filter((wanted) => !had.some((permission) => gives(permission, wanted)) &&
         !holds(before, change.by, id, wanted) && has.some((permission) => gives(permission, wanted)))
       expectEqual(after, gained, [], `what ${user.name} gains on ${id === rootId ? 'root' : id} without its giver holding it`)
     }
