@@ -15,10 +15,7 @@ interface Options {
 
 interface Schema {
   description?: string
-  body?: unknown
-  querystring?: { properties?: object }
   response?: Record<string, unknown>
-  security?: unknown
   hide?: boolean
 }
 
@@ -33,7 +30,8 @@ export default fp<Options>(async (app, { version, cookieName }) => {
         version,
         description: 'Accounts, sessions, and who may do what on which thing. ' +
           '401 when we do not know you, 404 when you may not even see the thing, 403 when you may see it but not do that. ' +
-          'Errors are RFC 9457 problems; `code` is meant for programs.',
+          'Errors are RFC 9457 problems; `code` is meant for programs. What does not come as a whole, readable request is answered so too, ' +
+          'before any path: 400, 408, or 431 for headers of more than 16 KiB.',
         license: { name: 'MIT', identifier: 'MIT' }
       },
       servers: [{ url: '/' }],
@@ -94,10 +92,14 @@ function describeErrors (route: RouteOptions): void {
   // Who may not view it does not see it.
   add(typeof access === 'object' && 'resource' in access && access.resource.some((action) => action !== 'view'), 'forbidden')
 
-  const needed = describeAccess(access)
-  if (needed !== undefined) schema.description = [schema.description, needed].filter(Boolean).join(' ')
-  schema.security = access === 'public' ? [] : [{ session: [] }, ...isSessionRequired ? [] : [{ token: [] }]]
-  schema.response = { ...schema.response, ...problemResponses([...codes]) }
+  const words = [schema.description, describeAccess(access)].filter(Boolean).join(' ')
+  // A schema of its own: that of HEAD is that of GET.
+  route.schema = {
+    ...schema,
+    ...words === '' ? {} : { description: words },
+    security: access === 'public' ? [] : [{ session: [] }, ...isSessionRequired ? [] : [{ token: [] }]],
+    response: { ...schema.response, ...problemResponses([...codes]) }
+  }
 }
 
 /** What a route needs, in words; undefined where it takes everybody, or says so itself. */

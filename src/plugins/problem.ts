@@ -95,7 +95,10 @@ export function problemHeaders (status: number): Record<string, unknown> | undef
     return {
       ...retryAfter,
       RateLimit: { type: 'string', description: 'The limit, what is left of it, and the seconds until there is more.' },
-      'RateLimit-Policy': { type: 'string', description: 'The limit, how many it allows, and in how many seconds.' }
+      'RateLimit-Policy': { type: 'string', description: 'The limit, how many it allows, and in how many seconds.' },
+      'RateLimit-Limit': { type: 'integer', description: 'How many the limit allows.' },
+      'RateLimit-Remaining': { type: 'integer', description: 'What is left of it.' },
+      'RateLimit-Reset': { type: 'integer', description: 'Seconds until there is more.' }
     }
   }
   if (status === 503) return retryAfter

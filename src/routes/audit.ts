@@ -1,7 +1,7 @@
 /** The audit log: pages of it, or all of it as a stream. */
 import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyReply } from 'fastify'
 import Negotiator from 'negotiator'
 import { type AuditEvent as AuditEventRow, listEvents, readEvents } from '../services/audit-log.js'
@@ -48,7 +48,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
         resourceId: Type.Optional(Type.Unsafe<string>({ ...Uuid, description: 'On this resource, which may be gone.' })),
         subtree: Type.Optional(Type.Boolean({ description: 'And below it, where things stood when it happened.' })),
         actorId: Type.Optional(Type.Unsafe<string>({ ...Uuid, description: 'By this user.' })),
-        type: Type.Optional(EventType),
+        type: Type.Optional(Type.Unsafe<Static<typeof EventType>>({ ...EventType, description: 'Only those of this type.' })),
         since: Moment('At this moment or later.', '2026-01-01T00:00:00Z'),
         until: Moment('Before this moment.', '2026-02-01T00:00:00Z')
       }, { additionalProperties: false }),

@@ -16,7 +16,11 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       description: 'Starts a new session and sets its cookie; the session whose cookie came with the request ends.',
       body: Type.Object({ email: Email, password: Password }, { additionalProperties: false }),
       response: {
-        200: Type.Object({ user: reference(User), session: reference(Session) }, { description: 'Signed in; the cookie is in `Set-Cookie`.' })
+        200: {
+          description: 'Signed in.',
+          headers: { 'Set-Cookie': { type: 'string', description: 'The cookie of the session, and mostly one by which the account knows this browser again.' } },
+          content: { 'application/json': { schema: Type.Object({ user: reference(User), session: reference(Session) }) } }
+        }
       }
     }
   }, async (request, reply) => {
@@ -32,7 +36,7 @@ export const authenticationRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('/auth/logout', {
     config: { access: 'session' },
-    schema: { tags: ['authentication'], summary: 'Sign out', response: { 204: Empty } }
+    schema: { tags: ['authentication'], summary: 'Sign out', response: { 204: { ...Empty, headers: { 'Set-Cookie': { type: 'string', description: 'Removes the cookie.' } } } } }
   }, async (request, reply) => {
     await endSessionBySecret(app.prisma, request.caller, request.session.sessionId)
     reply.closeSession()

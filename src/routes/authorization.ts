@@ -27,7 +27,7 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         'Where a check names another user and you may not share the resource, the whole request is refused, as it would be there.',
       body: Type.Object({
         checks: Type.Array(Type.Object({
-          action: Type.Unsafe<string>({ ...Name, examples: ['edit'] }),
+          action: Name('What is to be done.', 'edit'),
           resourceId: Uuid,
           userId: Type.Optional(UserId)
         }, { additionalProperties: false }), { minItems: 1, maxItems: 100 })
@@ -48,7 +48,7 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       description: 'Which grants it comes from, what is missing, and what has expired. For another user\'s you need `share`.',
       params: ResourceId,
       querystring: Type.Object({
-        action: Type.Optional(Type.Unsafe<string>({ ...Name, default: 'view', description: 'What is to be done with the resource.', examples: ['edit'] })),
+        action: Type.Optional(Type.Unsafe<string>({ ...Name('What is to be done with the resource.', 'edit'), default: 'view' })),
         userId: Type.Optional(UserId)
       }, { additionalProperties: false }),
       response: { 200: reference(Explanation, { description: 'The decision and where it comes from.' }) }
@@ -70,7 +70,7 @@ export const authorizationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       params: ResourceId,
       querystring: Type.Object({
         ...PageQuery,
-        action: Type.Optional(Type.Unsafe<string>({ ...Name, description: 'Only who may do this.', examples: ['edit'] }))
+        action: Type.Optional(Name('Only who may do this.', 'edit'))
       }, { additionalProperties: false }),
       response: {
         200: Type.Object({

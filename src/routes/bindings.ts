@@ -39,7 +39,7 @@ export const bindingRoutes: FastifyPluginAsyncTypebox = async (app) => {
       params: ResourceId,
       querystring: DryRunQuery,
       body: Type.Object({
-        role: Name,
+        role: Name('The name of the role.', 'editor'),
         subject: Type.Object({
           type: SubjectType,
           id: Type.Optional(Uuid),

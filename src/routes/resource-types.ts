@@ -29,12 +29,12 @@ export const resourceTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
       tags: ['resource types'],
       summary: 'Make or change a resource type',
       description: 'As a whole: what the body does not name goes.',
-      params: Type.Object({ name: Type.Unsafe<string>({ ...Name, examples: ['document'] }) }),
+      params: Type.Object({ name: Name('The name of the type.', 'document') }),
       body: Type.Object({
-        actions: Type.Optional(Type.Array(Name, { maxItems: 100, description: 'Those beyond view, create, edit, delete and share.', examples: [['publish']] })),
-        parents: Type.Array(Name, { maxItems: 100, description: 'The types under which it may stand.', examples: [['project']] }),
+        actions: Type.Optional(Type.Array(Name('A word.', 'publish'), { maxItems: 100, description: 'Those beyond view, create, edit, delete and share.', examples: [['publish']] })),
+        parents: Type.Array(Name('The name of a type.', 'project'), { maxItems: 100, description: 'The types under which it may stand.', examples: [['project']] }),
         creatorRole: Type.Optional(Type.Unsafe<string | null>({
-          ...Name, type: ['string', 'null'], description: 'The role that its creator is bound to; you must hold its permissions on the root.', examples: ['owner']
+          ...Name('The role that its creator is bound to; you must hold its permissions on the root.', 'owner'), type: ['string', 'null']
         }))
       }, { additionalProperties: false }),
       response: {
@@ -49,7 +49,7 @@ export const resourceTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.delete('/resource-types/:name', {
     config: { access: { permission: 'resource-type:delete' }, errors: ['not-found', 'built-in', 'in-use'] },
-    schema: { tags: ['resource types'], summary: 'Delete a resource type', params: Type.Object({ name: Type.String({ examples: ['document'] }) }), response: { 204: Empty } }
+    schema: { tags: ['resource types'], summary: 'Delete a resource type', params: Type.Object({ name: Type.String({ description: 'The name of the type.', examples: ['document'] }) }), response: { 204: Empty } }
   }, async ({ caller, params }, reply) => {
     await deleteResourceType(app.prisma, caller, toName(params.name))
     return await reply.code(204).send(null)

@@ -31,7 +31,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
       summary: 'Create a resource',
       description: 'Needs `<type>:create` on the parent. You are bound to the type\'s creator role on it.',
       body: Type.Object({
-        type: Name,
+        type: Name('The name of its type.', 'document'),
         name: ResourceName,
         parentId: Type.Optional(Type.Unsafe<string>({ ...Uuid, description: 'The root when absent.' })),
         attributes: Type.Optional(Attributes)
@@ -53,9 +53,9 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
       description: 'Those on which you may do an action, in the order of their ids.',
       querystring: Type.Object({
         ...PageQuery,
-        type: Type.Optional(Name),
+        type: Type.Optional(Name('Only those of this type.', 'document')),
         parentId: Type.Optional(Type.Unsafe<string>({ ...Uuid, description: 'Directly under this one; something hidden is like something absent.' })),
-        action: Type.Optional(Type.Unsafe<string>({ ...Name, default: 'view', description: 'What you may do with them.', examples: ['view'] })),
+        action: Type.Optional(Type.Unsafe<string>({ ...Name('What you may do with them.', 'view'), default: 'view' })),
         q: Type.Optional(SearchText)
       }, { additionalProperties: false }),
       response: { 200: pageOf(reference(Resource)) }
@@ -96,7 +96,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
     schema: {
       tags: ['resources'],
       summary: 'Move a resource under another parent',
-      description: 'With all below it. Needs `<type>:create` on the new parent, and that you hold whatever its new place lets others do with it.',
+      description: 'With all below it. Takes `<type>:create` on the new parent too, and that you hold whatever its new place lets others do with it.',
       params: ResourceId,
       querystring: DryRunQuery,
       body: Type.Object({ parentId: Uuid }, { additionalProperties: false }),

@@ -10,7 +10,7 @@ import { createRole, deleteRole, getRole, listRoles, updateRole } from '../servi
 import { defaultLimit, DryRunQuery, DryRunResponse, Empty, orDryRun, PageQuery, pageOf } from './conventions.js'
 import { Name, Permissions, reference, Role } from './schemas.js'
 
-const Params = Type.Object({ name: Type.String({ examples: ['editor'] }) })
+const Params = Type.Object({ name: Type.String({ description: 'The name of the role.', examples: ['editor'] }) })
 const Description = Type.String({ maxLength: 500, examples: ['See and edit documents'] })
 
 export const roleRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -39,7 +39,7 @@ export const roleRoutes: FastifyPluginAsyncTypebox = async (app) => {
       tags: ['roles'],
       summary: 'Create a role',
       description: 'With permissions that you hold on the root yourself.',
-      body: Type.Object({ name: Name, description: Type.Optional(Description), permissions: Permissions }, { additionalProperties: false }),
+      body: Type.Object({ name: Name('What bindings will name it by.', 'reviewer'), description: Type.Optional(Description), permissions: Permissions }, { additionalProperties: false }),
       querystring: DryRunQuery,
       response: {
         201: { description: 'The role.', headers: { Location: { type: 'string', description: 'The path of the role.' } }, content: { 'application/json': { schema: reference(Role) } } },

@@ -36,7 +36,7 @@ export const Session = Type.Object({
 }, { $id: 'Session' })
 
 /** A role, a type or an action. */
-export const Name = Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$', examples: ['editor'] })
+export const Name = (description: string, example: string) => Type.String({ pattern: '^[a-z][a-z0-9-]{0,62}$', description, examples: [example] })
 
 /** Any JSON object. Not Type.Record: its pattern for names stops at line breaks, and what it misses is left out of answers. */
 export const Attributes = Type.Unsafe<Record<string, unknown>>({
@@ -56,14 +56,14 @@ export const Resource = Type.Object({
 }, { $id: 'Resource' })
 
 export const ResourceType = Type.Object({
-  name: Name,
+  name: Name('What resources name it by.', 'document'),
   actions: Type.Array(Type.String(), { description: 'All actions, sorted: the five that every type has and its own.', examples: [['create', 'delete', 'edit', 'publish', 'share', 'view']] }),
   parents: Type.Array(Type.String(), { description: 'The types under which it may stand; sorted.', examples: [['project']] }),
   creatorRole: Type.Union([Type.String(), Type.Null()], { description: 'The role that its creator is bound to.', examples: ['owner'] })
 }, { $id: 'ResourceType' })
 
 export const Role = Type.Object({
-  name: Name,
+  name: Name('What bindings name it by.', 'editor'),
   description: Type.String({ examples: ['See, create and edit'] }),
   permissions: Type.Array(Type.String(), { description: '`type:action`, sorted; `*` stands for any on either side.', examples: [['*:view', 'document:edit']] }),
   builtIn: Type.Boolean({ examples: [false] })

@@ -17,7 +17,7 @@ export interface Operation {
   description?: string
   tags: string[]
   security: Array<Record<string, string[]>>
-  parameters?: Array<{ name: string, in: string, required?: boolean, schema: object }>
+  parameters?: Array<{ name: string, in: string, required?: boolean, description?: string, schema: object }>
   requestBody?: { required?: boolean, content: Record<string, Content> }
   responses: Record<string, { description: string, headers?: Record<string, { schema: object }>, content?: Record<string, Content> }>
 }

@@ -90,6 +90,7 @@ t.test('what a route needs is said in words', async (t) => {
     ['patch /users/{id}', 'Needs `user:edit` on the root.'],
     ['get /users', 'Needs `user:view` on the root.']
   ] as const) t.ok(all.get(name)?.description?.endsWith(sentence), name)
+  for (const [name, { description = '' }] of operations) t.ok(description.split('Needs `').length <= 2, `${name} says it once`)
   for (const name of ['get /roles', 'get /resources', 'post /auth/login']) t.notMatch(all.get(name)?.description ?? '', /Needs `.*`(?! on the parent)/)
 })
 

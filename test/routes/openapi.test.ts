@@ -40,6 +40,7 @@ t.test('it has the structure of OpenAPI 3.1', async (t) => {
     const parameters = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path')
     t.same(parameters.map((parameter) => parameter.name), [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter), `${name} describes its parameters`)
     t.ok(parameters.every(({ required, schema }) => required === true && schema !== undefined))
+    for (const parameter of operation.parameters ?? []) t.ok(parameter.description, `${name} says what ${parameter.name} is`)
     if (method === 'get') t.notOk('requestBody' in operation, name)
     else if (operation.requestBody !== undefined) t.same(Object.keys(operation.requestBody.content), ['application/json'], name)
     for (const [status, response] of Object.entries(operation.responses)) {
@@ -141,7 +142,10 @@ t.test('it says which codes a status may have, with an example of each', async (
   t.equal(responses[403]?.description, 'Forbidden: `cross-site`, `forbidden`')
   t.match(responses[403]?.content?.['application/problem+json']?.examples, { 'cross-site': { value: { code: 'cross-site', status: 403 } }, forbidden: { value: { code: 'forbidden' } } })
   t.match(responses[401]?.headers, { 'WWW-Authenticate': { schema: { type: 'string' } } })
-  t.match(operations.find(({ name }) => name === 'POST /auth/login')!.operation.responses[429]?.headers, { 'Retry-After': {}, RateLimit: {}, 'RateLimit-Policy': {} })
+  t.match(operations.find(({ name }) => name === 'POST /auth/login')!.operation.responses[429]?.headers, { 'Retry-After': {}, RateLimit: {}, 'RateLimit-Policy': {}, 'RateLimit-Limit': {}, 'RateLimit-Remaining': {}, 'RateLimit-Reset': {} })
+  for (const [name, status] of [['POST /auth/login', 200], ['POST /auth/logout', 204]] as const) {
+    t.match(operations.find((one) => one.name === name)!.operation.responses[status]?.headers, { 'Set-Cookie': { schema: { type: 'string' } } })
+  }
   t.match(responses[503]?.headers, { 'Retry-After': { schema: { type: 'integer' } } })
 })
 
