@@ -10,9 +10,10 @@ import { openTestDatabase } from '../helpers/database.js'
 import { assertFits, type Operation } from '../helpers/documented.js'
 
 const database = await openTestDatabase()
-const routes: Array<RouteOptions & { schemas: object }> = []
+/** As they are when all hooks have seen them. */
+const routes: Array<{ route: RouteOptions, schemas: object }> = []
 const watch = (message: unknown) => {
-  (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', function (route) { routes.push({ ...route, schemas: this.getSchemas() }) })
+  (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', function (route) { routes.push({ route, schemas: this.getSchemas() }) })
 }
 subscribe('fastify.initialization', watch)
 const { request, document: readDocument } = await openTestApp(database)
@@ -66,7 +67,7 @@ t.test('every schema of a route makes code, which a start leaves to the first re
   const { schemas } = routes.at(-1) as typeof routes[number]
   const check = buildValidators()(schemas as never, { customOptions: strictAjv })
   const write = buildSerializers()(schemas)
-  for (const { url, method, schema = {} } of routes) {
+  for (const { route: { url, method, schema = {} } } of routes) {
     const route = { url, method: String(method) }
     for (const part of [schema.params, schema.querystring, schema.headers, schema.body]) {
       if (part !== undefined) t.doesNotThrow(() => check({ ...route, schema: part as object }), `${route.method} ${url}`)
@@ -79,7 +80,7 @@ t.test('every schema of a route makes code, which a start leaves to the first re
 })
 
 t.test('it has every route of ours, with its method', async (t) => {
-  const listed = routes.flatMap(({ method, url }) => [method].flat().map((one) => `${one} ${url.replace(/:(\w+)/g, '{$1}')}`))
+  const listed = routes.flatMap(({ route: { method, url } }) => [method].flat().map((one) => `${one} ${url.replace(/:(\w+)/g, '{$1}')}`))
     .filter((name) => !name.startsWith('HEAD ') && !name.startsWith('GET /docs'))
   t.ok(listed.length >= 12)
   t.same(listed.sort(), operations.map(({ name }) => name).sort())
