@@ -7,7 +7,7 @@ import type { Database } from './database.js'
 import { allows, decisionOn, heldOn, rootId } from './decision.js'
 import { explain } from './explain.js'
 import { type Grant, grantsFor, justGrant, whichAreSeen } from './grants.js'
-import { nobodys } from './ids.js'
+import { isUuid, nobodys } from './ids.js'
 
 /** A request that was answered 403 or 404 for want of access. */
 export interface DeniedRequest {
@@ -96,13 +96,18 @@ export async function getDenial (db: Database, reader: Principal, requestId: str
   return mayAudit ? denial : await denialFor(db, reader, denial)
 }
 
-const uuids = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi
-
 async function denialFor (db: Database, reader: Principal, denial: RecordedDenial): Promise<RecordedDenial> {
   const [because = []] = await grantsFor(db, reader, [denial.because])
-  const seen = await whichAreSeen(db, reader, denial.path.match(uuids) ?? [])
-  return { ...denial, because, path: denial.path.replace(uuids, (id) => seen.get(id.toLowerCase()) === false ? ':id' : id) }
+  const segments = denial.path.split('/')
+  const seen = await whichAreSeen(db, reader, segments.filter(isUuid))
+  // What is hidden, has gone, or never was looks the same.
+  const isShown = (id: string) => id === denial.resourceId || seen.get(id) === true
+  const path = segments.map((segment) => !isNaming(segment) || isShown(segment.toLowerCase()) ? segment : ':id').join('/')
+  return { ...denial, because, path }
 }
+
+/** Whether a segment of a path may be an id, also as it can be written with percent signs. */
+const isNaming = (segment: string) => isUuid(segment) || segment.includes('%')
 
 /** Removes records that are over. @returns how many */
 export async function removeExpiredDenials (db: PrismaClient, retentionMs: number, batchSize = 1_000): Promise<number> {

@@ -185,6 +185,24 @@ t.test('what a reader may not see is not named to them, save to who may view the
   t.match((await recorded(auditor, move)).body, { resourceId: place, path: `/resources/${document}/move` })
 })
 
+t.test('a path tells whoever sent it nothing about what it named: hidden, absent and gone are the same', async (t) => {
+  const { token } = (await as(owner, 'POST', '/users/me/tokens', { name: 'reader', permissions: ['*:view'] })).body
+  const [hidden, gone] = [await create(administrator, 'group'), await create(administrator, 'group')]
+  const seen = await create(owner, 'group', organization)
+  const pathsTo = async (member: string, place = organization) => {
+    const options = { headers: { authorization: `Bearer ${token}` } }
+    const requests = [await denied(stranger, 'DELETE', `/resources/${place}/bindings/${member}`, undefined, options), await denied(stranger, 'PUT', `/groups/${group}/members/${member}`, undefined, options)]
+    t.same(requests.map(({ status }) => status), [403, 403])
+    return async () => await Promise.all(requests.map(async (request) => (await recorded(owner, request)).body.path))
+  }
+  const told = [await pathsTo(hidden), await pathsTo(absentId), await pathsTo(gone), await pathsTo(hidden.replaceAll('-', '%2d')), await pathsTo(hidden.toUpperCase())]
+  const [masked] = await Promise.all(told.map((paths) => paths()))
+  t.same(masked, [`/resources/${organization}/bindings/:id`, `/groups/${group}/members/:id`])
+  await as(administrator, 'DELETE', `/resources/${gone}`)
+  for (const paths of told) t.same(await paths(), masked)
+  t.same(await (await pathsTo(seen))(), [`/resources/${organization}/bindings/${seen}`, `/groups/${group}/members/${seen}`])
+})
+
 t.test('a record stays as it was decided, whatever comes after', async (t) => {
   const viewer = await person()
   const name = await role('document:view')
