@@ -3,11 +3,12 @@ import { invalidField } from '../errors.js'
 import { Prisma } from '../generated/prisma/client.js'
 import { type EventType, eventTypes, type TargetType } from './audit.js'
 import { eventsFor } from './audit-visibility.js'
-import type { Author, Credential, Principal } from './caller.js'
+import type { Author, Caller, Credential, Principal } from './caller.js'
 import type { Database } from './database.js'
 import { findRootPermissions, getAllowedResource, notHeld } from './authorization.js'
 import { rootId } from './decision.js'
 import { lastId } from './ids.js'
+import { requireSignedIn } from './presence.js'
 
 /** An event as the API shows it. */
 export interface AuditEvent {
@@ -60,13 +61,14 @@ export async function listEvents (
 
 /**
  * All that `listEvents` gives, in batches, each by a statement of its own: a reader that is slow holds nothing up, and one who
- * loses the right to read on gets no further.
+ * loses the right to read on, or is no longer signed in, gets no further.
  * @throws {DomainError} as `listEvents` does, also between batches
  */
-export async function * readEvents (db: Database, reader: Principal, filter: EventFilter, after?: string): AsyncGenerator<AuditEvent[], void> {
+export async function * readEvents (db: Database, reader: Caller, filter: EventFilter, after?: string): AsyncGenerator<AuditEvent[], void> {
   let last = after
   let events: AuditEvent[]
   do {
+    await requireSignedIn(db, reader)
     events = await listEvents(db, reader, filter, { after: last, limit: batchSize })
     if (events.length > 0) yield events
     last = events.at(-1)?.id

@@ -8,6 +8,7 @@ import { type Database, inTransaction } from './database.js'
 import { endAllAccess, endTokens } from './ending.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
 import { checkPassword } from './password-rules.js'
+import { staySignedIn } from './presence.js'
 import { endOtherSessions, type Session, type SessionLifetimes, startSession } from './sessions.js'
 import type { PasswordSettings, User } from './users.js'
 
@@ -54,6 +55,7 @@ export async function changePassword (
   const { result } = await withPassword(db, hasher, user.email, currentPassword, async (known) => {
     const passwordHash = await hasher.hash(newPassword)
     return await inTransaction(db, async (tx) => {
+      await staySignedIn(tx, caller)
       if (!await replacePasswordHash(tx, known, passwordHash)) return null
       await recordEvent(tx, caller, { type: 'password.changed', target: { type: 'user', id: user.id } })
       await endOtherSessions(tx, caller)

@@ -90,13 +90,13 @@ export async function createBinding (
 ): Promise<Binding> {
   checkExpiry(expiresAt)
   const findSubject = subjectFinder(subject)
-  return await changingRights(db, async (tx) => {
+  return await changingRights(db, caller, async (tx) => {
     await getAllowedResource(tx, caller, resourceId, ['share'])
     const subjectId = await findSubject(tx, caller)
     const [found] = await tx.$queryRaw<[Situation]>`
       SELECT EXISTS (SELECT FROM roles WHERE name = ${role}) AS "isRole", subject.id AS "subjectId",
         ARRAY(${notHeldOn(caller, resourceId, Prisma.sql`SELECT type, action FROM role_permissions WHERE role = ${role}`)}) AS missing,
-        (SELECT coalesce(b.expires_at <= now(), FALSE) FROM role_bindings b
+        (SELECT coalesce(b.expires_at <= statement_timestamp(), FALSE) FROM role_bindings b
           WHERE b.resource_id = ${resourceId}::uuid AND b.subject_id = subject.id AND b.role = ${role}) AS "isOver"
       FROM (SELECT (${subjectId}) AS id) subject`
     if (!found.isRole) throw new DomainError('unknown-role')
@@ -132,7 +132,7 @@ interface Situation {
  * @throws {DomainError} in this order: not-found (no such binding on this very resource), escalation, last-owner
  */
 export async function deleteBinding (db: Database, caller: Caller, resourceId: string, id: string): Promise<void> {
-  await changingRights(db, async (tx) => {
+  await changingRights(db, caller, async (tx) => {
     await getAllowedResource(tx, caller, resourceId, ['share'])
     const [binding] = await tx.$queryRaw<Array<{ role: string, missing: string[] }>>`
       SELECT b.role, ARRAY(${notHeldOn(caller, resourceId, Prisma.sql`SELECT p.type, p.action FROM role_permissions p WHERE p.role = b.role`)}) AS missing
@@ -147,7 +147,7 @@ export async function deleteBinding (db: Database, caller: Caller, resourceId: s
 
 /** Binds a user to `owner` on the root for good, whoever asks: for `npm run create-admin`. */
 export async function makeOwnerOfRoot (db: Database, userId: string): Promise<void> {
-  await changingRights(db, async (tx) => {
+  await changingRights(db, operator, async (tx) => {
     await removeBindings(tx, operator, Prisma.sql`resource_id = ${rootId}::uuid AND subject_id = ${userId}::uuid AND role = 'owner' AND expires_at IS NOT NULL`)
     await addBinding(tx, operator, Prisma.sql`
       INSERT INTO role_bindings (id, role, resource_id, user_id, subject_id)

@@ -31,8 +31,8 @@ export const subjectsOf = (userId: Sql): Sql => Prisma.sql`(
   FROM users user_, (SELECT ARRAY(SELECT member_.group_id FROM group_members member_ WHERE member_.user_id = ${userId}) AS ids OFFSET 0) direct_
   WHERE user_.id = ${userId} AND user_.is_active)`
 
-/** Whether the binding in the table `alias` still counts. */
-export const isUnexpired = (alias: Sql): Sql => Prisma.sql`(${alias}.expires_at IS NULL OR ${alias}.expires_at > now())`
+/** Whether the binding in the table `alias` still counts: now, and not when a transaction began that has waited for locks since. */
+export const isUnexpired = (alias: Sql): Sql => Prisma.sql`(${alias}.expires_at IS NULL OR ${alias}.expires_at > statement_timestamp())`
 
 /**
  * What roles give a principal: a table like role_permissions. Of a token, each permission of the role is met with each of the

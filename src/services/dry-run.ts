@@ -31,7 +31,7 @@ export async function dryRun (
 ): Promise<DryRun> {
   const within = { ...usualEffort, ...effort }
   // Nothing that decisions are made of changes until all of it has been compared. Each change takes the same locks, or fewer.
-  return await changingTree(db, async (tx) => {
+  return await changingTree(db, caller, async (tx) => {
     await tx.$executeRaw`SAVEPOINT before_dry_run`
     const requestId = randomUUID()
     await change(tx, { ...caller, requestId })

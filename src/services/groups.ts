@@ -42,7 +42,7 @@ export async function listMembers (
  *   not-found and forbidden when the caller has lost the right to edit the group since the guard looked
  */
 export async function addMember (db: Database, caller: Caller, groupId: string, memberId: string): Promise<void> {
-  await changingRights(db, async (tx) => {
+  await changingRights(db, caller, async (tx) => {
     await getAllowedResource(tx, caller, groupId, ['edit'])
     const column = await columnOf(tx, caller, memberId)
     const [present] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM group_members WHERE group_id = ${groupId}::uuid AND ${column} = ${memberId}::uuid`
@@ -56,7 +56,7 @@ export async function addMember (db: Database, caller: Caller, groupId: string, 
 
 /** @throws {DomainError} not-found for one who is no member, or a group that the caller does not see; last-owner */
 export async function removeMember (db: Database, caller: Caller, groupId: string, memberId: string): Promise<void> {
-  await changingRights(db, async (tx) => {
+  await changingRights(db, caller, async (tx) => {
     await getAllowedResource(tx, caller, groupId, ['edit'])
     const column = await columnOf(tx, caller, memberId)
     await keepingOwners(tx, ownedThrough(Prisma.sql`SELECT ${groupId}::uuid`), async () => {

@@ -8,10 +8,12 @@
  *    who add or change a resource. What they check (their own rights, escalation, last owner, cycles) so stays true until
  *    they commit, and once a revocation is acknowledged nothing takes effect that it forbids.
  *
+ * Then whoever calls is looked for once more, so that nothing takes effect for a session or a token that has ended.
  * Nothing that only reads takes either. Who has waited must see what was done meanwhile, so the level of isolation must be READ COMMITTED:
  * another one, which a server may have for its default, is a fault.
  */
 import { type Database, inTransaction } from './database.js'
+import { staySignedIn, type WithCredential } from './presence.js'
 import type { Prisma } from '../generated/prisma/client.js'
 
 const tree = 7_283_002
@@ -23,34 +25,38 @@ const treeStatementMs = 20_000
 type Transaction = Prisma.TransactionClient
 
 /** Adds a resource or changes one, by a right that stays until it is done. */
-export async function changingResources<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+export async function changingResources<T> (db: Database, caller: WithCredential, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
     await tx.$executeRaw`SELECT require_read_committed(), pg_advisory_xact_lock_shared(${tree}), pg_advisory_xact_lock_shared(${rights})`
+    await staySignedIn(tx, caller)
     return await work(tx)
   })
 }
 
 /** Changes something else, by a right that stays until it is done. */
-export async function keepingRights<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+export async function keepingRights<T> (db: Database, caller: WithCredential, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
     await tx.$executeRaw`SELECT require_read_committed(), pg_advisory_xact_lock_shared(${rights})`
+    await staySignedIn(tx, caller)
     return await work(tx)
   })
 }
 
 /** Moves or deletes, which may also change who has which rights. Waiting for the locks takes no longer than elsewhere; the work may. */
-export async function changingTree<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+export async function changingTree<T> (db: Database, caller: WithCredential, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
     await tx.$executeRaw`
       SELECT require_read_committed(), pg_advisory_xact_lock(${tree}), pg_advisory_xact_lock(${rights}), set_config('statement_timeout', ${String(treeStatementMs)}, true)`
+    await staySignedIn(tx, caller)
     return await work(tx)
   }, treeMs)
 }
 
 /** Changes who has which rights. */
-export async function changingRights<T> (db: Database, work: (tx: Transaction) => Promise<T>): Promise<T> {
+export async function changingRights<T> (db: Database, caller: WithCredential, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return await inTransaction(db, async (tx) => {
     await tx.$executeRaw`SELECT require_read_committed(), pg_advisory_xact_lock_shared(${tree}), pg_advisory_xact_lock(${rights})`
+    await staySignedIn(tx, caller)
     return await work(tx)
   })
 }

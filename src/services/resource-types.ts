@@ -44,7 +44,7 @@ export async function putResourceType (
   { actions = [], parents, creatorRole = null }: { actions?: string[] | undefined, parents: string[], creatorRole?: string | null | undefined }
 ): Promise<{ type: ResourceType, isNew: boolean }> {
   const ownActions = [...new Set(actions)].filter((action) => !(standardActions as readonly string[]).includes(action))
-  return await changingRights(db, async (tx) => {
+  return await changingRights(db, caller, async (tx) => {
     await requireRootPermission(tx, caller, 'resource-type:edit')
     const role = creatorRole === null ? null : await findRole(tx, creatorRole)
     if (creatorRole !== null && role === null) throw new DomainError('unknown-role')
@@ -82,7 +82,7 @@ const told = ({ actions, parents, creatorRole }: ResourceType) => ({ actions, pa
 
 /** @throws {DomainError} in this order: forbidden (lost since the guard looked), not-found, built-in, in-use */
 export async function deleteResourceType (db: Database, caller: Caller, name: string): Promise<void> {
-  await changingRights(db, async (tx) => {
+  await changingRights(db, caller, async (tx) => {
     await requireRootPermission(tx, caller, 'resource-type:delete')
     const present = await findLocked(tx, name)
     if (present === null) throw new DomainError('not-found')

@@ -26,7 +26,7 @@ export async function createResource (
   { type, name, parentId = rootId, attributes = {} }: { type: string, name: string, parentId?: string | undefined, attributes?: Attributes | undefined }
 ): Promise<Resource> {
   checkAttributes(attributes)
-  return await changingResources(db, async (tx) => {
+  return await changingResources(db, caller, async (tx) => {
     const place = await findPlace(tx, caller, type, parentId)
     if (place === null) throw new DomainError('unknown-type')
     const parent = await getSeenResource(tx, caller, parentId, `${type}:create`)
@@ -109,7 +109,7 @@ export async function updateResource (
 ): Promise<Resource> {
   checkAttributes(attributes)
   const json = attributes === undefined ? null : JSON.stringify(attributes)
-  return await changingResources(db, async (tx) => {
+  return await changingResources(db, caller, async (tx) => {
     // By itself: a statement that waits for a lock goes on with the version that it saw before.
     await tx.$executeRaw`SELECT 1 FROM resources WHERE id = ${id}::uuid FOR NO KEY UPDATE`
     const { version } = await getAllowedResource(tx, caller, id, ['edit'])

@@ -58,7 +58,7 @@ export async function getRole (db: Database, name: string): Promise<Role> {
 export async function createRole (
   db: Database, caller: Caller, { name, description = '', permissions }: { name: string, description?: string | undefined, permissions: string[] }
 ): Promise<Role> {
-  return await changingRights(db, async (tx) => {
+  return await changingRights(db, caller, async (tx) => {
     await requireRootPermission(tx, caller, 'role:create')
     await checkPermissions(tx, permissions)
     await requireHeld(tx, caller, rootId, permissions)
@@ -78,7 +78,7 @@ export async function createRole (
 export async function updateRole (
   db: Database, caller: Caller, name: string, { description, permissions }: { description?: string | undefined, permissions?: string[] | undefined }
 ): Promise<Role> {
-  return await changingRights(db, async (tx) => {
+  return await changingRights(db, caller, async (tx) => {
     await requireRootPermission(tx, caller, 'role:edit')
     const role = await getRole(tx, name)
     if (permissions !== undefined) await checkPermissions(tx, permissions)
@@ -96,7 +96,7 @@ export async function updateRole (
 
 /** @throws {DomainError} in this order: forbidden (lost since the guard looked), not-found, built-in, in-use */
 export async function deleteRole (db: Database, caller: Caller, name: string): Promise<void> {
-  await changingRights(db, async (tx) => {
+  await changingRights(db, caller, async (tx) => {
     await requireRootPermission(tx, caller, 'role:delete')
     const role = await getRole(tx, name)
     if (role.builtIn) throw new DomainError('built-in')

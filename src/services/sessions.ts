@@ -170,7 +170,7 @@ export async function endOtherSessions (db: Database, caller: Caller): Promise<v
 
 /** Ends every session and token of a user, for somebody who administers accounts. @throws {DomainError} forbidden (lost since the guard looked) */
 export async function endSessionsOf (db: Database, caller: Caller, userId: string): Promise<void> {
-  await keepingRights(db, async (tx) => {
+  await keepingRights(db, caller, async (tx) => {
     await requireRootPermission(tx, caller, 'user:edit')
     await endAllAccess(tx, caller, userId)
   })

@@ -8,6 +8,7 @@ import { removeInBatches } from './cleanup.js'
 import { type Database, inTransaction, type Reader } from './database.js'
 import { endTokens, tokenEvents } from './ending.js'
 import { checkExpiry } from './expiry.js'
+import { staySignedIn } from './presence.js'
 import { checkPermissions } from './roles.js'
 import { hashToken, isTokenLike, makeToken } from './token-secrets.js'
 import { type User, userColumns } from './users.js'
@@ -47,9 +48,7 @@ export async function createToken (
   const { secret, prefix } = makeToken()
   return await inTransaction(db, async (tx) => {
     // Whoever ends a user's sessions and then their tokens waits for this one, and ends it too.
-    const [session] = await tx.$queryRaw<unknown[]>`
-      SELECT 1 FROM sessions WHERE id = ${caller.credential?.id}::uuid AND expires_at > now() FOR KEY SHARE`
-    if (session === undefined) throw new DomainError('unauthenticated')
+    await staySignedIn(tx, caller)
     if (permissions !== null) await checkPermissions(tx, permissions)
     const id = uuidv7()
     await recordEvents(tx, caller, tokenEvents('token.created', Prisma.sql`made`), Prisma.sql`made AS (

@@ -22,7 +22,7 @@ const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM res
  * @throws {DomainError} in this order: not-found and forbidden (lost since), not-found (parent), forbidden, escalation, built-in, cycle, invalid-parent, too-deep
  */
 export async function moveResource (db: Database, caller: Caller, id: string, parentId: string): Promise<Resource> {
-  return await changingTree(db, async (tx) => {
+  return await changingTree(db, caller, async (tx) => {
     const resource = await getAllowedResource(tx, caller, id, ['edit', 'share'])
     const place = await findPlace(tx, caller, resource.type, parentId) as Place
     const parent = await getSeenResource(tx, caller, parentId, `${resource.type}:create`)
@@ -70,7 +70,7 @@ const gainedByMove = (id: string, parentId: string): Prisma.Sql => Prisma.sql`
  * @throws {DomainError} not-found (gone since), forbidden, built-in, has-children, last-owner
  */
 export async function deleteResource (db: Database, caller: Caller, id: string, isRecursive: boolean): Promise<void> {
-  await changingTree(db, async (tx) => {
+  await changingTree(db, caller, async (tx) => {
     await getAllowedResource(tx, caller, id, ['delete'])
     if (isRecursive) {
       const [missing] = await findNotHeld(tx, caller, id, Prisma.sql`

@@ -12,6 +12,7 @@ import { changingRights, keepingRights } from './locks.js'
 import { keepingOwners, theRoot } from './owners.js'
 import { argon2id, type PasswordHasher } from './password-hashing.js'
 import { checkPassword, type PasswordRules } from './password-rules.js'
+import { staySignedIn } from './presence.js'
 
 /** A user as the API shows it; never with the hash of the password. */
 export interface User {
@@ -103,7 +104,10 @@ export async function listUsers (
  */
 export async function updateOneself (db: Database, caller: Caller, { name }: { name?: string | undefined }): Promise<User> {
   const change = name === undefined ? {} : { name: normalizeName(name) }
-  return await inTransaction(db, async (tx) => await changeUser(tx, caller, caller.userId, change))
+  return await inTransaction(db, async (tx) => {
+    await staySignedIn(tx, caller)
+    return await changeUser(tx, caller, caller.userId, change)
+  })
 }
 
 /**
@@ -119,8 +123,8 @@ export async function updateUser (
     await requireRootPermission(tx, caller, 'user:edit')
     return await changeUser(tx, caller, id, { name, isActive: change.isActive })
   }
-  if (change.isActive === undefined) return await keepingRights(db, update)
-  return await changingRights(db, async (tx) => {
+  if (change.isActive === undefined) return await keepingRights(db, caller, update)
+  return await changingRights(db, caller, async (tx) => {
     const changed = await keepingOwners(tx, theRoot, async () => await update(tx))
     // After the user is locked: a login that was in time has its session by now, a later one finds the account inactive.
     if (!changed.isActive) await endAllAccess(tx, caller, id)

@@ -122,14 +122,14 @@ t.test('changes hold their locks for as few as these', async (t) => {
   const bound = await change('POST', `/resources/${id}/bindings`, { role: 'viewer', subject: { type: 'user', id: stranger.id } })
   const binding = JSON.parse(bound.payload).id
   const answers: Record<string, [cost: number, answer: Answer]> = {
-    // Of all: the session, BEGIN, the locks, and COMMIT. Here: the type's lock, what is to be known of it and of the parent, the decision, the resource, its event.
-    create: [9, created],
+    // Of all: the session, BEGIN, the locks, that the session is still there, and COMMIT. Here: the type's lock, what is to be known of it and of the parent, the decision, the resource, its event.
+    create: [10, created],
     // Of the rest: the decision before and again. Here: what is to be known, and the binding with its event.
-    bind: [8, bound],
-    rename: [9, await change('PATCH', `/resources/${id}`, { name: 'other' })],
-    move: [12, await change('POST', `/resources/${id}/move`, { parentId: project })],
-    unbind: [8, await change('DELETE', `/resources/${id}/bindings/${binding}`)],
-    delete: [10, await change('DELETE', `/resources/${id}`)]
+    bind: [9, bound],
+    rename: [10, await change('PATCH', `/resources/${id}`, { name: 'other' })],
+    move: [13, await change('POST', `/resources/${id}/move`, { parentId: project })],
+    unbind: [9, await change('DELETE', `/resources/${id}/bindings/${binding}`)],
+    delete: [11, await change('DELETE', `/resources/${id}`)]
   }
   for (const [name, [cost, { status, statements }]] of Object.entries(answers)) {
     t.ok(status < 300, `${name}: ${status}`)

@@ -1,5 +1,7 @@
 /** Reading the audit log: who may read which events, and what of them; filters and pages. */
 import t from 'tap'
+import { readEvents } from '../../src/services/audit-log.js'
+import { callerOf } from '../helpers/caller.js'
 import { countStatements } from '../helpers/statements.js'
 import { absentId, faults, openWorld, type Person, plantTree, readPages, rootId } from './world.js'
 
@@ -229,4 +231,14 @@ t.test('a stream has more than its batches, once each, in order', async (t) => {
   const { body: { items, nextCursor } } = await read(administrator, `?actorId=${author.id}&type=role.updated&limit=100`)
   t.same(items.map(({ id }: { id: string }) => id), ids.toReversed().slice(0, 100))
   t.same((await events(administrator, `?actorId=${author.id}&type=role.updated&cursor=${nextCursor}`)).map(({ id }) => id), ids.slice(0, 500), 'from a cursor on')
+})
+
+t.test('a stream goes no further for who is no longer signed in', async (t) => {
+  const reader = await person()
+  await give(reader, rootId, 'audit:view')
+  const [session] = await database.query<{ id: string }>('SELECT id FROM sessions WHERE user_id = $1', [reader.id])
+  const stream = readEvents(database.db, { ...callerOf(reader.id), credential: { type: 'session', id: String(session?.id) } }, { type: 'role.updated' })
+  t.equal((await stream.next()).value?.length, 200)
+  await as(reader, 'POST', '/auth/logout')
+  await t.rejects(stream.next(), { code: 'unauthenticated' })
 })

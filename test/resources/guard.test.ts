@@ -1,6 +1,9 @@
 /** The guard: every route says who may call it, and 401, 404, 403 and 400 come in that order, before the work begins. */
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { openTestApp } from '../helpers/app.js'
+import { connect } from '../helpers/database.js'
+import { until } from '../database/fixtures/processes.js'
 import { countStatements } from '../helpers/statements.js'
 import { absentId, openWorld } from './world.js'
 
@@ -52,6 +55,64 @@ for (const [method, path, needed] of paths) {
     t.match(await request(method, url, { ...withBody, cookie: blind.cookie }), { status: 404 }, 'who does not see it gets no 403')
   })
 }
+
+t.test('what a body arrives for after its sender is no longer signed in changes nothing', async (t) => {
+  const signedIn = async () => {
+    const who = await person()
+    await give(who, organization, '*:*')
+    return { ...who, token: (await as(who, 'POST', '/users/me/tokens', { name: 'script' })).body }
+  }
+  type SignedIn = Awaited<ReturnType<typeof signedIn>>
+  const ends: Record<string, (who: SignedIn) => Promise<unknown>> = {
+    'their session has ended': async (who) => await as(who, 'POST', '/auth/logout'),
+    'their token has ended': async (who) => await as(who, 'DELETE', `/users/me/tokens/${who.token.id}`),
+    'they have been deactivated': async (who) => await as(administrator, 'PATCH', `/users/${who.id}`, { isActive: false })
+  }
+  const changes: Array<[method: 'PATCH' | 'POST', url: string, body: object]> = [
+    ['PATCH', `/resources/${organization}`, { name: 'Changed' }],
+    ['POST', '/resources', { type: 'project', name: 'New', parentId: organization }],
+    ['POST', `/resources/${organization}/bindings`, { role: 'viewer', subject: { type: 'everyone' } }],
+    ['PATCH', '/users/me', { name: 'Changed' }]
+  ]
+  const rows = async () => await database.query('SELECT name, (SELECT count(*) FROM role_bindings) FROM resources UNION ALL SELECT name, 0 FROM users ORDER BY 1')
+  for (const [what, end] of Object.entries(ends)) {
+    for (const [method, url, body] of changes) {
+      const who = await signedIn()
+      const headers = what.includes('token') ? { authorization: `Bearer ${who.token.token}` } : { cookie: who.cookie }
+      let before: unknown
+      // The body is read after the guard has let the request pass.
+      const payload = new Readable({
+        read () {
+          end(who).then(async () => {
+            before = await rows()
+            this.push(JSON.stringify(body))
+            this.push(null)
+          }).catch((error: Error) => this.destroy(error))
+        }
+      })
+      const answer = await app.inject({ method, url, headers: { ...headers, 'content-type': 'application/json' }, payload })
+      t.match(answer, { statusCode: 401 }, `${method} ${url}: ${what}`)
+      t.match(answer.json(), { code: 'unauthenticated' })
+      t.same(await rows(), before)
+    }
+  }
+})
+
+t.test('a right that ends while a change waits for others lets nothing pass', async (t) => {
+  const late = await person()
+  const id = await give(late, organization, '*:*')
+  const other = await connect(database.url)
+  await other.query('BEGIN; SELECT pg_advisory_xact_lock(7283003)')
+  const answers = [
+    as(late, 'POST', `/resources/${organization}/bindings`, { role: 'viewer', subject: { type: 'everyone' } }),
+    as(late, 'PATCH', `/resources/${organization}`, { name: 'Changed' })
+  ]
+  await until(async () => (await database.query("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")).length === 2)
+  await other.query('UPDATE role_bindings SET expires_at = clock_timestamp() WHERE id = $1', [id])
+  await other.query('COMMIT')
+  await other.end()
+  t.same((await Promise.all(answers)).map(({ status }) => status), [404, 404])
+})
 
 t.test('a request for a resource is two statements: the session and the decision', async (t) => {
   const viewer = await person()

@@ -6,6 +6,7 @@ import { anonymousFrom, type Caller, operator } from '../../src/services/caller.
 import { Prisma } from '../../src/generated/prisma/client.js'
 import { createResource, updateResource } from '../../src/services/resources.js'
 import { deleteResource, moveResource } from '../../src/services/tree.js'
+import { startSession } from '../../src/services/sessions.js'
 import { createUser } from '../../src/services/users.js'
 import { callerOf } from '../helpers/caller.js'
 import { openTestDatabase } from '../helpers/database.js'
@@ -24,7 +25,8 @@ const placesOf = async (eventId: string) => (await query<{ place: string }>('SEL
 
 const jane = await createUser(db, { email: 'jane@example.org', name: 'Jane', password: 'some-clever-password' }, { hasher })
 await makeOwnerOfRoot(db, jane.id)
-const caller: Caller = { ...callerOf(jane.id), credential: { type: 'session', id: '0191b2c3-d4e5-7f60-8a00-000000000002' }, requestId, ip: '192.0.2.7' }
+const session = await startSession(db, { userId: jane.id, secret: 'a secret', ip: '192.0.2.7', userAgent: undefined }, { sessionIdleMs: 3_600_000, sessionMaxMs: 3_600_000, sessionMaxPerUser: 20 })
+const caller: Caller = { ...callerOf(jane.id), credential: { type: 'session', id: session.id }, requestId, ip: '192.0.2.7' }
 
 t.test('an event says who did what, by which credential, from where, in which request, and when', async (t) => {
   const start = await mark()

@@ -7,6 +7,7 @@ import t from 'tap'
 import { DomainError } from '../../src/errors.js'
 import { PrismaClient } from '../../src/generated/prisma/client.js'
 import { inTransaction, isDatabaseFault } from '../../src/services/database.js'
+import { operator } from '../../src/services/caller.js'
 import { changingRights } from '../../src/services/locks.js'
 import { connect, openTestDatabase } from '../helpers/database.js'
 import { countStatements } from '../helpers/statements.js'
@@ -93,7 +94,7 @@ const faults: Record<string, () => Promise<Error>> = {
     return error
   },
   'the server is a standby that cannot be written to': () => errorOf(open({ connectionString: url, options: '-c default_transaction_read_only=on' }).user.deleteMany()),
-  'transactions do not see what others do meanwhile': () => errorOf(changingRights(open({ connectionString: url, options: '-c default_transaction_isolation=serializable' }), async () => {})),
+  'transactions do not see what others do meanwhile': () => errorOf(changingRights(open({ connectionString: url, options: '-c default_transaction_isolation=serializable' }), operator, async () => {})),
   'two transactions are in each other\'s way': async () => {
     await query('CREATE TABLE lockable (id int); INSERT INTO lockable VALUES (1)')
     return await errorOf(db.$transaction(async (tx) => {
