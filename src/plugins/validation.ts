@@ -1,4 +1,5 @@
 /** How requests are checked: strictly, without coercion in bodies, and with text that every layer below can hold. */
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { DomainError, invalidField } from '../errors.js'
 
@@ -67,20 +68,40 @@ function hasNameTwice (json: string): boolean {
   return false
 }
 
+/** Other bytes would be stored as U+FFFD in silence. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function decode (body: Buffer): string {
+  try {
+    return utf8.decode(body)
+  } catch {
+    throw new DomainError('invalid-request', 'The body is not UTF-8.')
+  }
+}
+
+/** What is wrong with a body that the parser refuses: it is no JSON, or has a name that would change JavaScript's own objects. */
+function explainRefusal (error: Error, text: string): Error {
+  try {
+    JSON.parse(text)
+  } catch {
+    return error
+  }
+  return new DomainError('invalid-request', 'The body has an object with the name "__proto__", or one with the name "prototype" as its "constructor"; neither is taken.')
+}
+
 export default fp(async (app) => {
   // A form or text/plain body could be sent from another site without a preflight (ASVS 3.5.2).
   app.removeAllContentTypeParsers()
   const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
     // Many clients send the header with DELETE and nothing after it.
-    if (body === '') {
-      done(null, undefined)
-      return
-    }
-    void parseJson(request, body, (error, parsed) => {
-      const isAmbiguous = error === null && hasNameTwice(body)
-      done(isAmbiguous ? new DomainError('invalid-request', 'The body has an object in which a name stands twice.') : error, parsed)
+    if (body.length === 0) return undefined
+    const text = decode(body)
+    const parsed = await new Promise((resolve, reject) => {
+      void parseJson(request, text, (error, parsed) => error === null ? resolve(parsed) : reject(explainRefusal(error, text)))
     })
+    if (hasNameTwice(text)) throw new DomainError('invalid-request', 'The body has an object in which a name stands twice.')
+    return parsed
   })
   app.addHook('preValidation', async (request) => {
     if (request.url.includes('?')) checkEncoding(request.url)

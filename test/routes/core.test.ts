@@ -212,6 +212,13 @@ t.test('deep nesting is refused without harm', async (t) => {
   t.match(await request('POST', '/users', { payload, headers: { 'content-type': 'application/json' } }), { status: 400 })
 })
 
+for (const [what, bytes] of Object.entries({ 'a lone surrogate': 'eda080', 'no UTF-8 at all': 'ff', 'an overlong form': 'c080', 'half a character': 'e4', 'Latin-1': 'e46e' })) {
+  t.test(`bytes that are not UTF-8 are refused, and not replaced: ${what}`, async (t) => {
+    const payload = Buffer.concat([Buffer.from(`{"email":"${account.email}","password":"${password}","name":"x`), Buffer.from(bytes, 'hex'), Buffer.from('"}')])
+    t.match(await request('POST', '/users', { payload, headers: { 'content-type': 'application/json' } }), { status: 400, body: { code: 'invalid-request', detail: 'The body is not UTF-8.' } })
+  })
+}
+
 t.test('whole characters beyond the basic plane are no surrogates', async (t) => {
   t.match(await request('POST', '/users', { body: { ...account, name: '🦩 \u{10ffff}' } }), { status: 201, body: { name: '🦩 \u{10ffff}' } })
 })
