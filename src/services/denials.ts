@@ -103,7 +103,9 @@ async function denialFor (db: Database, reader: Principal, denial: RecordedDenia
   // What is hidden, has gone, or never was looks the same.
   const isShown = (id: string) => id === denial.resourceId || seen.get(id) === true
   const path = segments.map((segment) => !isNaming(segment) || isShown(segment.toLowerCase()) ? segment : ':id').join('/')
-  return { ...denial, because, path }
+  // Who is told sees the root: what was hidden there is a user or a record that the path named.
+  const missing = denial.decision === 'hide' && denial.resourceId === rootId ? null : denial.missing
+  return { ...denial, because, path, missing }
 }
 
 /** Whether a segment of a path may be an id, also as it can be written with percent signs. */

@@ -203,6 +203,18 @@ t.test('a path tells whoever sent it nothing about what it named: hidden, absent
   t.same(await (await pathsTo(seen))(), [`/resources/${organization}/bindings/${seen}`, `/groups/${group}/members/${seen}`])
 })
 
+t.test('who may share the root, and no more, is not told which users there are', async (t) => {
+  const sharer = await person()
+  await give(sharer, rootId, 'system:view', 'system:share')
+  const told = []
+  for (const id of [owner.id, absentId]) {
+    const { requestId, at, ...rest } = (await recorded(sharer, await denied(sharer, 'GET', `/users/${id}`))).body
+    told.push(rest)
+  }
+  t.match(told[0], { path: '/users/:id', resourceId: rootId, decision: 'hide', missing: null })
+  t.same(told[1], told[0])
+})
+
 t.test('a record stays as it was decided, whatever comes after', async (t) => {
   const viewer = await person()
   const name = await role('document:view')
