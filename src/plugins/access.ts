@@ -53,6 +53,7 @@ export default fp(async (app) => {
   app.addHook('onReady', async () => {
     refuse(routes.filter(({ config }) => config?.access === undefined), 'config.access, which says who may call them')
     refuse(routes.filter(({ schema }) => schema === undefined), 'a schema, which says what they take')
+    refuse(routes.filter(({ url, config: { access } = {} }) => typeof access === 'object' && !('permission' in access) && !/:id(?!\w)/.test(url)), 'the parameter :id, which their access is about')
   })
 
   app.decorateRequest('identity', {

@@ -70,6 +70,44 @@ for (const route of paths) {
   }
 }
 
+/** Where else a request can name something by its id; each is compared by one of the tests below. */
+const compared = [
+  'GET /audit-events ?actorId', 'GET /audit-events ?resourceId', 'GET /resources ?parentId', 'GET /resources/:id/explain ?userId',
+  'POST /authz/check checks[].resourceId', 'POST /authz/check checks[].userId', 'POST /resources parentId', 'POST /resources/:id/bindings subject.id', 'POST /resources/:id/move parentId'
+]
+
+t.test('every id in a query or a body is compared', async (t) => {
+  interface Schema { format?: string, properties?: Record<string, Schema>, items?: Schema, anyOf?: Schema[], oneOf?: Schema[], allOf?: Schema[] }
+  const idsIn = (schema: Schema, path: string): string[] => [
+    ...(schema.format === 'uuid' ? [path] : []),
+    ...Object.entries(schema.properties ?? {}).flatMap(([name, property]) => idsIn(property, path === '' || path === '?' ? `${path}${name}` : `${path}.${name}`)),
+    ...(schema.items === undefined ? [] : idsIn(schema.items, `${path}[]`)),
+    ...[schema.anyOf, schema.oneOf, schema.allOf].flatMap((branches) => (branches ?? []).flatMap((branch) => idsIn(branch, path)))
+  ]
+  const found = app.routes.filter(({ method }) => method !== 'HEAD').flatMap(({ method, url, schema }) =>
+    [...idsIn((schema.querystring ?? {}) as Schema, '?'), ...idsIn((schema.body ?? {}) as Schema, '')].map((path) => `${method} ${url} ${path}`))
+  t.same([...new Set(found)].sort(), compared, 'another one is hidden or absent too: compare it here')
+})
+
+t.test('a resource and an actor in the query of the audit log, and a user in that of an explanation', async (t) => {
+  const { organization, project, document, group, ownDocument, keeper, deactivated } = secrets
+  const compare = async (by: Person, url: (id: string) => string, ids: string[]) => {
+    const before = await digestDatabase(database)
+    const absent = await ask(app, 'GET', url(absentId), { cookie: by.cookie })
+    for (const id of ids) t.same(await ask(app, 'GET', url(id), { cookie: by.cookie }), absent, url(':it'))
+    t.same(await digestDatabase(database), before)
+  }
+  for (const by of [asker, blind, expired]) {
+    for (const rest of ['', '&subtree=true', `&actorId=${keeper.id}`, '&type=resource.created', '&limit=1']) {
+      await compare(by, (id) => `/audit-events?resourceId=${id}${rest}`, [organization, project, document, group])
+    }
+  }
+  await compare(asker, (id) => `/audit-events?resourceId=${ownDocument}&actorId=${id}`, [keeper.id, deactivated.id])
+  for (const action of ['view', 'edit', 'no-such-action']) {
+    await compare(asker, (id) => `/resources/${ownDocument}/explain?action=${action}&userId=${id}`, [deactivated.id, group])
+  }
+})
+
 /** Sends two requests that may differ in what is hidden only. */
 async function same (t: Pick<typeof import('tap').t, 'same'>, title: string, method: string, url: string, bodies: unknown[], by = asker): Promise<void> {
   const before = await digestDatabase(database)

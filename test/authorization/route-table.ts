@@ -8,6 +8,7 @@ export interface Route {
   method: string
   url: string
   access: Access
+  schema: { querystring?: unknown, body?: unknown }
 }
 
 /** Builds the test application and collects its routes. Fastify says on this channel that it begins, before the first of them. */
@@ -21,7 +22,7 @@ export async function openAppWithRoutes (...parameters: Parameters<typeof openTe
   try {
     const app = await openTestApp(...parameters)
     // Only now: later hooks have had their say about each of them.
-    const routes = found.flatMap(({ method, url, config }) => [method].flat().map((each) => ({ method: each, url: url.replace(/(?<=.)\/$/, ''), access: config?.access as Access })))
+    const routes = found.flatMap(({ method, url, config, schema = {} }) => [method].flat().map((each) => ({ method: each, url: url.replace(/(?<=.)\/$/, ''), access: config?.access as Access, schema })))
     return { ...app, routes: routes.filter((route, index) => routes.findIndex(({ method, url }) => method === route.method && url === route.url) === index) }
   } finally {
     unsubscribe('fastify.initialization', listener)

@@ -23,6 +23,35 @@ t.test('a server with a route that does not say who may call it does not start, 
   }), { message: 'Routes without config.access, which says who may call them: GET /one; HEAD /one; PUT,PATCH /two' })
 })
 
+t.test('nor with one whose access is about an id that its path does not have', async (t) => {
+  await t.rejects(openTestApp(database, {
+    extend: (app) => {
+      app.get('/one', { schema: {}, config: { access: { resource: ['view'] } } }, async () => null)
+      app.get('/two/:idea', { schema: {}, config: { access: { user: 'user:edit' } } }, async () => null)
+      app.get('/three/:id', { schema: {}, config: { access: { resource: ['view'] } } }, async () => null)
+    }
+  }), { message: 'Routes without the parameter :id, which their access is about: GET /one; HEAD /one; GET /two/:idea; HEAD /two/:idea' })
+})
+
+t.test('a misspelt access does not compile, and would let nobody in who is not signed in', async (t) => {
+  const { app } = await openTestApp(database, {
+    extend: (app) => {
+      const handler = async () => null
+      const schema = { hide: true }
+      // `npm run typecheck` fails where one of these is taken.
+      // @ts-expect-error
+      app.get('/misspelt/1', { schema, config: { access: 'pubic' } }, handler)
+      // @ts-expect-error
+      app.get('/misspelt/2', { schema, config: { access: { permission: 'user:veiw' } } }, handler)
+      // @ts-expect-error
+      app.get('/misspelt/3/:id', { schema, config: { access: { resource: ['veiw'] } } }, handler)
+      // @ts-expect-error
+      app.get('/misspelt/4/:id', { schema, config: { access: { resource: [] } } }, handler)
+    }
+  })
+  for (const url of ['/misspelt/1', '/misspelt/2', `/misspelt/3/${absentId}`, `/misspelt/4/${absentId}`]) t.match(await app.inject(url), { statusCode: 401 }, url)
+})
+
 t.test('who is asking is unknown on a public route', async (t) => {
   const { app } = await openTestApp(database, {
     extend: (app) => { app.get('/who', { schema: { hide: true }, config: { access: 'public' } }, async ({ caller }) => caller) }
