@@ -9,7 +9,7 @@
 import { Prisma } from '../generated/prisma/client.js'
 import type { Principal } from './caller.js'
 import { prepareStatement, type Reader } from './database.js'
-import { actionsOfType, allows, columnsByOrderedTypes, heldFromOnEach, heldOn, isSeen, isUnexpired, orderedTypes, permissionsFor, type Resource, standardActions, subjectsOf } from './decision.js'
+import { actionsOfType, allows, columnsByOrderedTypes, gives, heldFromOnEach, heldOn, isSeen, isUnexpired, orderedTypes, permissionsFor, type Resource, standardActions, subjectsOf } from './decision.js'
 
 type Sql = Prisma.Sql
 
@@ -150,7 +150,7 @@ function belowContainers ({ shape, action, isOfType, typesWithAction, firstOf }:
     : [Prisma.sql`t.name`, Prisma.sql`permission p JOIN resource_types t ON p.type IN (t.name, '*')`]
   const isSeen = shape.action === 'view'
     ? Prisma.sql`TRUE`
-    : Prisma.sql`EXISTS (SELECT FROM permission seeing WHERE seeing.role = p.role AND seeing.type IN (${ofType}, '*') AND seeing.action IN ('view', '*'))`
+    : Prisma.sql`EXISTS (SELECT FROM permission seeing WHERE seeing.role = p.role AND ${gives(Prisma.sql`seeing`, ofType, Prisma.sql`'view'`)})`
   return Prisma.sql`
     SELECT found.id FROM (
       SELECT own.resource_id, given.type, bool_or(given.is_seen) AS is_seen FROM own JOIN (

@@ -6,7 +6,7 @@ import { bindingEvents } from './bindings.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
 import { findNotHeld, getAllowedResource, getResource, getSeenResource, notHeld, notHeldOn } from './authorization.js'
-import { isUnexpired, type Resource, rootId } from './decision.js'
+import { gives, isUnexpired, type Resource, rootId } from './decision.js'
 import { refuseMissing } from './escalation.js'
 import { memberEvents } from './groups.js'
 import { changingTree } from './locks.js'
@@ -62,7 +62,7 @@ const gainedByMove = (id: string, parentId: string): Prisma.Sql => Prisma.sql`
     AND NOT EXISTS (
     SELECT FROM granted held WHERE held.is_old AND held.subject_id = arriving.subject_id
       AND (held.expires_at IS NULL OR held.expires_at >= arriving.expires_at)
-      AND held.type IN (arriving.type, '*') AND held.action IN (arriving.action, '*'))`
+      AND ${gives(Prisma.sql`held`, Prisma.sql`arriving.type`, Prisma.sql`arriving.action`)})`
 
 /**
  * Deletes a resource that the guard has let through, and with `isRecursive` all below it, for which the user must hold
