@@ -14,6 +14,7 @@ import { Attributes, DryRun, Name, reference, Resource, Uuid } from './schemas.j
 
 const ResourceName = Type.String({ minLength: 1, maxLength: 255, examples: ['Minutes'] })
 const ETag = { ETag: { type: 'string', description: 'For If-Match.' } }
+const IfMatch = Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'The ETag of GET: change only this version.', examples: ['"1"'] })) })
 const withETag = (description: string) => ({ description, headers: ETag, content: { 'application/json': { schema: reference(Resource) } } })
 const etagOf = ({ version }: ResourceRow) => `"${version}"`
 
@@ -81,7 +82,7 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
       summary: 'Change a resource',
       description: '`attributes` are replaced as a whole.',
       params: ResourceId,
-      headers: Type.Object({ 'if-match': Type.Optional(Type.String({ description: 'The ETag of GET: change only this version.', examples: ['"1"'] })) }),
+      headers: IfMatch,
       body: Type.Object({ name: Type.Optional(ResourceName), attributes: Type.Optional(Attributes) }, { additionalProperties: false }),
       response: { 200: withETag('The resource as it is now.') }
     }
@@ -92,12 +93,13 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post('/resources/:id/move', {
-    config: { access: { resource: ['edit', 'share'] }, errors: ['escalation', 'built-in', 'cycle', 'invalid-parent', 'too-deep'] },
+    config: { access: { resource: ['edit', 'share'] }, errors: ['escalation', 'precondition-failed', 'built-in', 'cycle', 'invalid-parent', 'too-deep'] },
     schema: {
       tags: ['resources'],
       summary: 'Move a resource under another parent',
       description: 'With all below it. Takes `<type>:create` on the new parent too, and that you hold whatever its new place lets others do with it.',
       params: ResourceId,
+      headers: IfMatch,
       querystring: DryRunQuery,
       body: Type.Object({ parentId: Uuid }, { additionalProperties: false }),
       response: {
@@ -108,25 +110,27 @@ export const resourceRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   }, async (request, reply) => {
     const { id } = request.resource as ResourceRow
-    const move = async (db: Database, by: Caller) => await moveResource(db, by, id, request.body.parentId.toLowerCase())
+    const ifMatch = parseIfMatch(request.headers['if-match'])
+    const move = async (db: Database, by: Caller) => await moveResource(db, by, id, request.body.parentId.toLowerCase(), ifMatch)
     if (request.query.dryRun === true) return await dryRun(app.prisma, request.caller, move)
     const resource = await move(app.prisma, request.caller)
     return await reply.header('etag', etagOf(resource)).send(resource)
   })
 
   app.delete('/resources/:id', {
-    config: { access: { resource: ['delete'] }, errors: ['built-in', 'has-children', 'last-owner'] },
+    config: { access: { resource: ['delete'] }, errors: ['precondition-failed', 'built-in', 'has-children', 'last-owner'] },
     schema: {
       tags: ['resources'],
       summary: 'Delete a resource',
       params: ResourceId,
+      headers: IfMatch,
       querystring: Type.Object({
         recursive: Type.Optional(Type.Boolean({ description: 'With all below it; needs `delete` for every type there.' }))
       }, { additionalProperties: false }),
       response: { 204: Empty }
     }
-  }, async ({ caller, resource, query }, reply) => {
-    await deleteResource(app.prisma, caller, (resource as ResourceRow).id, query.recursive === true)
+  }, async ({ caller, resource, query, headers }, reply) => {
+    await deleteResource(app.prisma, caller, (resource as ResourceRow).id, query.recursive === true, parseIfMatch(headers['if-match']))
     return await reply.code(204).send(null)
   })
 }

@@ -112,14 +112,18 @@ export async function updateResource (
   return await changingResources(db, caller, async (tx) => {
     // By itself: a statement that waits for a lock goes on with the version that it saw before.
     await tx.$executeRaw`SELECT 1 FROM resources WHERE id = ${id}::uuid FOR NO KEY UPDATE`
-    const { version } = await getAllowedResource(tx, caller, id, ['edit'])
-    if (ifMatch !== undefined && !ifMatch.includes(version)) throw new DomainError('precondition-failed')
+    requireVersion(await getAllowedResource(tx, caller, id, ['edit']), ifMatch)
     await changeResource(tx, caller, id, 'resource.updated', [
       [Prisma.sql`name`, Prisma.sql`coalesce(${name ?? null}, r.name)`],
       [Prisma.sql`attributes`, Prisma.sql`coalesce(${json}::jsonb, r.attributes)`]
     ])
     return await getResource(tx, caller, id)
   })
+}
+
+/** @throws {DomainError} precondition-failed, unless the present version is one of those that the client knows; undefined: any */
+export function requireVersion ({ version }: Resource, ifMatch: readonly number[] | undefined): void {
+  if (ifMatch !== undefined && !ifMatch.includes(version)) throw new DomainError('precondition-failed')
 }
 
 /** @throws {DomainError} invalid-request */

@@ -11,7 +11,7 @@ import { refuseMissing } from './escalation.js'
 import { memberEvents } from './groups.js'
 import { changingTree } from './locks.js'
 import { keepingOwners, ownedThrough } from './owners.js'
-import { changeResource, deepest, findPlace, type Place, resourceEvents } from './resources.js'
+import { changeResource, deepest, findPlace, type Place, requireVersion, resourceEvents } from './resources.js'
 
 const below = (id: string): Prisma.Sql => Prisma.sql`SELECT descendant_id FROM resource_closure WHERE ancestor_id = ${id}::uuid`
 const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM resource_closure WHERE descendant_id = ${id}::uuid`
@@ -19,9 +19,10 @@ const above = (id: string): Prisma.Sql => Prisma.sql`SELECT ancestor_id FROM res
 /**
  * Moves a resource, with all below it, under another parent.
  * @param id of a resource that the guard has let through: the user may edit and share it
- * @throws {DomainError} in this order: not-found and forbidden (lost since), not-found (parent), forbidden, escalation, built-in, cycle, invalid-parent, too-deep
+ * @param ifMatch as for `updateResource`
+ * @throws {DomainError} in this order: not-found and forbidden (lost since), not-found (parent), forbidden, escalation, precondition-failed, built-in, cycle, invalid-parent, too-deep
  */
-export async function moveResource (db: Database, caller: Caller, id: string, parentId: string): Promise<Resource> {
+export async function moveResource (db: Database, caller: Caller, id: string, parentId: string, ifMatch?: readonly number[]): Promise<Resource> {
   return await changingTree(db, caller, async (tx) => {
     const resource = await getAllowedResource(tx, caller, id, ['edit', 'share'])
     const place = await findPlace(tx, caller, resource.type, parentId) as Place
@@ -32,6 +33,7 @@ export async function moveResource (db: Database, caller: Caller, id: string, pa
         EXISTS (SELECT FROM resource_closure WHERE ancestor_id = ${id}::uuid AND descendant_id = ${parentId}::uuid) AS "isInside",
         (SELECT max(distance) FROM resource_closure WHERE ancestor_id = ${id}::uuid)::int AS height`
     refuseMissing(id, gained)
+    requireVersion(resource, ifMatch)
     if (id === rootId) throw new DomainError('built-in')
     if (isInside) throw new DomainError('cycle')
     if (!place.parents.includes(parent.type)) throw new DomainError('invalid-parent')
@@ -67,16 +69,18 @@ const gainedByMove = (id: string, parentId: string): Prisma.Sql => Prisma.sql`
 /**
  * Deletes a resource that the guard has let through, and with `isRecursive` all below it, for which the user must hold
  * `delete` for each type there.
- * @throws {DomainError} not-found (gone since), forbidden, built-in, has-children, last-owner
+ * @param ifMatch as for `updateResource`
+ * @throws {DomainError} not-found (gone since), forbidden, precondition-failed, built-in, has-children, last-owner
  */
-export async function deleteResource (db: Database, caller: Caller, id: string, isRecursive: boolean): Promise<void> {
+export async function deleteResource (db: Database, caller: Caller, id: string, isRecursive: boolean, ifMatch?: readonly number[]): Promise<void> {
   await changingTree(db, caller, async (tx) => {
-    await getAllowedResource(tx, caller, id, ['delete'])
+    const resource = await getAllowedResource(tx, caller, id, ['delete'])
     if (isRecursive) {
       const [missing] = await findNotHeld(tx, caller, id, Prisma.sql`
         SELECT DISTINCT c.type, action FROM resource_closure c, unnest(ARRAY['view', 'delete']) action WHERE c.ancestor_id = ${id}::uuid`)
       if (missing !== undefined) throw notHeld(id, missing)
     }
+    requireVersion(resource, ifMatch)
     if (id === rootId) throw new DomainError('built-in')
     const [child] = await tx.$queryRaw<Array<{ id: string }>>`SELECT id FROM resources WHERE parent_id = ${id}::uuid LIMIT 1`
     if (child !== undefined && !isRecursive) throw new DomainError('has-children')

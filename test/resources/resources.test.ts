@@ -265,6 +265,25 @@ for (const [what, header, status] of [
   })
 }
 
+t.test('If-Match keeps a version from being moved or deleted that the client does not know', async (t) => {
+  const [project, place] = [await create(owner, 'project', organization), await create(owner, 'project', organization)]
+  const viewer = await person()
+  await give(viewer, organization, '*:view')
+  const ifMatch = (tag: string) => ({ headers: { 'if-match': tag } })
+  const move = async (tag: string, who = owner, query = '') => await as(who, 'POST', `/resources/${project}/move${query}`, { parentId: place }, ifMatch(tag))
+  const remove = async (tag: string, who = owner) => await as(who, 'DELETE', `/resources/${project}`, undefined, ifMatch(tag))
+  for (const send of [move, remove]) {
+    t.match(await send('"0"', stranger), { status: 404 })
+    t.match(await send('"0"', viewer), { status: 403 })
+    t.match(await send('"0"'), { status: 412, body: { code: 'precondition-failed' } })
+  }
+  t.match(await move('"0"', owner, '?dryRun=true'), { status: 412 })
+  t.match((await as(owner, 'GET', `/resources/${project}`)).body, { parentId: organization })
+  t.match(await move('"1"'), { status: 200, headers: { etag: '"2"' } })
+  t.match(await remove('"1"'), { status: 412 })
+  t.match(await remove('"2"'), { status: 204 })
+})
+
 t.test('changing is refused in the documented order', async (t) => {
   const viewer = await person()
   await give(viewer, organization, '*:view')
