@@ -1,5 +1,6 @@
 /** Dry runs: what a change would change about decisions, told without making it. */
 import { randomUUID } from 'node:crypto'
+import pLimit from 'p-limit'
 import type { Prisma } from '../generated/prisma/client.js'
 import { type Affected, findAffected } from './affected.js'
 import type { Caller } from './caller.js'
@@ -17,6 +18,8 @@ export interface DryRun {
   truncated: boolean
 }
 
+/** One after the other: changes wait for each of them, and are not to wait for several. */
+const oneAtATime = pLimit(1)
 const mostChanges = 1_000
 const usualEffort: Effort = { reached: 5_000, subtrees: 20_000, things: 10_000 }
 
@@ -31,7 +34,7 @@ export async function dryRun (
 ): Promise<DryRun> {
   const within = { ...usualEffort, ...effort }
   // Nothing that decisions are made of changes until all of it has been compared. Each change takes the same locks, or fewer.
-  return await changingTree(db, caller, async (tx) => {
+  return await oneAtATime(async () => await changingTree(db, caller, async (tx) => {
     await tx.$executeRaw`SAVEPOINT before_dry_run`
     const requestId = randomUUID()
     await change(tx, { ...caller, requestId })
@@ -51,7 +54,7 @@ export async function dryRun (
       isCut ||= found.isCut
     }
     return { changes: changes.slice(0, mostChanges).sort(inOrderFor(caller)), truncated: isCut || changes.length > mostChanges }
-  })
+  }))
 }
 
 /** Who is reached by a change, in the state after it; and where they are too many, what the subjects hold through whom they are. */
