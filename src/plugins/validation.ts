@@ -96,6 +96,8 @@ export default fp(async (app) => {
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
     // Many clients send the header with DELETE and nothing after it.
     if (body.length === 0) return undefined
+    // Otherwise packed bytes would be told to be no JSON.
+    if ((request.headers['content-encoding'] ?? 'identity').toLowerCase() !== 'identity') throw new DomainError('unsupported-media-type', 'Send the body without Content-Encoding.')
     const text = decode(body)
     const parsed = await new Promise((resolve, reject) => {
       void parseJson(request, text, (error, parsed) => error === null ? resolve(parsed) : reject(explainRefusal(error, text)))

@@ -1,5 +1,6 @@
 /** The index, the health checks, and what holds for every path: the order of checks, strict input, refusals, headers. */
 import type { FastifyInstance } from 'fastify'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { openTestApp, password, type RequestOptions } from '../helpers/app.js'
 import { openTestDatabase } from '../helpers/database.js'
@@ -210,6 +211,16 @@ t.test('the same name in several objects, and as a value, is none that stands tw
 t.test('deep nesting is refused without harm', async (t) => {
   const payload = `{"email":${'['.repeat(7_000)}${']'.repeat(7_000)}}`
   t.match(await request('POST', '/users', { payload, headers: { 'content-type': 'application/json' } }), { status: 400 })
+})
+
+t.test('a body that says that it is packed is refused, whether or not it is', async (t) => {
+  const headers = { 'content-type': 'application/json' }
+  for (const payload of [gzipSync(JSON.stringify(account)), Buffer.from(JSON.stringify(account))]) {
+    for (const encoding of ['gzip', 'br', 'x']) {
+      t.match(await request('POST', '/users', { payload, headers: { ...headers, 'content-encoding': encoding } }), { status: 415, body: { code: 'unsupported-media-type', detail: 'Send the body without Content-Encoding.' } })
+    }
+  }
+  t.match(await request('POST', '/auth/login', { payload: JSON.stringify({ email: 'x@example.org', password: 'x' }), headers: { ...headers, 'content-encoding': 'Identity' } }), { status: 401 })
 })
 
 for (const [what, bytes] of Object.entries({ 'a lone surrogate': 'eda080', 'no UTF-8 at all': 'ff', 'an overlong form': 'c080', 'half a character': 'e4', 'Latin-1': 'e46e' })) {
