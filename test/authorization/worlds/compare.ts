@@ -134,7 +134,7 @@ export function expectNoEscalation (before: World, after: World, change: Change)
       ...after.types.filter(({ parents }) => parents.includes(type)).map(({ name }) => `${name}:create`)]
     for (const user of activeUsers(after)) {
       const [had, has] = [permissionsOn(before, user.id, id), permissionsOn(after, user.id, id)]
-      const gained = [...possible, ...has.filter((permission) => permission.includes('*'))].filter((wanted) => !had.some((permission) => gives(permission, wanted)) &&
+      const gained = [...possible, `${type}:*`, ...has.filter((permission) => permission.startsWith('*:'))].filter((wanted) => !had.some((permission) => gives(permission, wanted)) &&
         !holds(before, change.by, id, wanted) && has.some((permission) => gives(permission, wanted)))
       expectEqual(after, gained, [], `what ${user.name} gains on ${id === rootId ? 'root' : id} without its giver holding it`)
     }
