@@ -32,6 +32,30 @@ export interface Effort {
 /** What was found, and whether there was more to look at. */
 export interface Found<T> { items: T[], isCut: boolean }
 
+/** Where somebody sees things, and of which types: the bindings by which they do. */
+const sightOf = (caller: Principal): Sql => {
+  // Each of the two has an index of its own.
+  const bound = (which: Sql) => Prisma.sql`
+    SELECT b.resource_id, b.role FROM role_bindings b
+    WHERE ${which} AND b.subject_id = ANY (${subjectsOf(Prisma.sql`${caller.userId}::uuid`)}::uuid[]) AND ${isUnexpired(Prisma.sql`b`)}`
+  return Prisma.sql`
+    SELECT DISTINCT b.resource_id AS place_id, p.type FROM (${bound(Prisma.sql`b.is_on_container`)} UNION ALL ${bound(Prisma.sql`NOT b.is_on_container`)}) b
+    JOIN ${permissionsFor(caller)} p ON p.role = b.role WHERE p.action IN ('view', '*')`
+}
+
+/** Where somebody sees something, and things of which type (`*`: any) at or below it; and all places that have one of these below them. */
+export interface Sight { tops: Array<{ id: string, type: string }>, around: string[] }
+
+export async function findSight (tx: Database, caller: Principal): Promise<Sight> {
+  const [sight] = await tx.$queryRaw<[Sight]>`
+    WITH top AS MATERIALIZED (
+      SELECT sight.place_id AS id, sight.type FROM (${sightOf(caller)}) sight
+      WHERE sight.type = '*' OR EXISTS (SELECT FROM resource_closure c WHERE c.ancestor_id = sight.place_id AND c.type = sight.type))
+    SELECT (SELECT coalesce(jsonb_agg(top), '[]') FROM top) AS tops,
+      ARRAY(SELECT DISTINCT c.ancestor_id FROM top JOIN resource_closure c ON c.descendant_id = top.id)::text[] AS around`
+  return sight
+}
+
 /** The rows of a subquery; and, also where there are none, whether something was cut. */
 async function findWithCut<T> (tx: Database, tables: Sql, isCut: Sql, rows: Sql): Promise<Found<T>> {
   const found = await tx.$queryRaw<Array<{ item: T | null, isCut: boolean }>>`
@@ -40,12 +64,18 @@ async function findWithCut<T> (tx: Database, tables: Sql, isCut: Sql, rows: Sql)
 }
 
 /**
- * Who is reached by a change and where, in the state after it.
+ * Who is reached by a change and where, in the state after it. Where the caller sees nothing is left out: how much there is would show
+ * in what is cut.
+ * @param sight of the caller, in the state before it
  * @param whose the caller alone, or everybody else
  */
 export async function findReached (
-  tx: Database, { userId }: Principal, { areas }: Affected, whose: 'own' | 'others', { reached: most }: Effort
+  tx: Database, { userId }: Principal, { tops, around }: Sight, { areas }: Affected, whose: 'own' | 'others', { reached: most }: Effort
 ): Promise<Found<Reached>> {
+  const isInSight = Prisma.sql`(area.place_id = ANY (${around}::uuid[])
+    OR EXISTS (
+      SELECT FROM resource_closure c JOIN top ON top.id = c.ancestor_id WHERE c.descendant_id = area.place_id
+        AND (top.type = '*' OR EXISTS (SELECT FROM resource_closure below WHERE below.ancestor_id = area.place_id AND below.type = top.type))))`
   const caller = Prisma.sql`${userId}::uuid`
   // Each branch in order and no further than needed: a group of a hundred thousand costs no more than one of a few thousand.
   const users = Prisma.sql`
@@ -58,7 +88,8 @@ export async function findReached (
     ? [Prisma.sql`area.subject_id IN (${subjectsAround(caller)})`, Prisma.sql`SELECT ${caller} AS user_id, area.place_id FROM area`]
     : [Prisma.sql`TRUE`, Prisma.sql`SELECT user_.id AS user_id, area.place_id FROM area CROSS JOIN LATERAL (${users}) user_ WHERE user_.id <> ${caller}`]
   return await findWithCut<Reached>(tx, Prisma.sql`
-    area AS MATERIALIZED (SELECT area.* FROM (${areas}) area WHERE ${which} ORDER BY area.place_id, area.subject_id LIMIT ${most + 1}),
+    top AS MATERIALIZED (SELECT id, type FROM jsonb_to_recordset(${JSON.stringify(tops)}::jsonb) top(id uuid, type text)),
+    area AS MATERIALIZED (SELECT area.* FROM (${areas}) area WHERE ${which} AND ${isInSight} ORDER BY area.place_id, area.subject_id LIMIT ${most + 1}),
     reached AS MATERIALIZED (SELECT * FROM (${reached}) reached LIMIT ${most + 1})`,
   Prisma.sql`(SELECT count(*) FROM area) > ${most} OR (SELECT count(*) FROM reached) > ${most}`,
   Prisma.sql`
@@ -76,10 +107,6 @@ export async function findDifferences (
 ): Promise<Found<Difference>> {
   const given = reached.map(({ userId, placeId, after }, index) => ({ number: index, user_id: userId, place_id: placeId, after }))
   const [type, action] = [Prisma.sql`t.name`, Prisma.sql`action`]
-  // Each of the two has an index of its own.
-  const bound = (which: Sql) => Prisma.sql`
-    SELECT b.resource_id, b.role FROM role_bindings b
-    WHERE ${which} AND b.subject_id = ANY (${subjectsOf(Prisma.sql`${caller.userId}::uuid`)}::uuid[]) AND ${isUnexpired(Prisma.sql`b`)}`
   const heldDiffers = Prisma.sql`(${allows(Prisma.sql`held.permissions`, type, action)}) <> (${allows(Prisma.sql`given.after`, type, action)})`
   const distance = Prisma.sql`(SELECT c.distance FROM resource_closure c WHERE c.ancestor_id = pair.place_id AND c.descendant_id = r.id)`
   const decided = (held: Sql) => decisionOn(Prisma.sql`(${held} || coalesce(below.permissions, '{}'))`, action)
@@ -91,10 +118,7 @@ export async function findDifferences (
       CROSS JOIN LATERAL (
         SELECT array_agg(t.name) AS types FROM resource_types t WHERE EXISTS (SELECT FROM unnest(${actionsOfType}) action WHERE ${heldDiffers})) differing
       WHERE held.permissions <> given.after AND differing.types IS NOT NULL),
-    -- Where the caller sees things, and of which types.
-    sight AS MATERIALIZED (
-      SELECT DISTINCT b.resource_id AS place_id, p.type FROM (${bound(Prisma.sql`b.is_on_container`)} UNION ALL ${bound(Prisma.sql`NOT b.is_on_container`)}) b
-      JOIN ${permissionsFor(caller)} p ON p.role = b.role WHERE p.action IN ('view', '*')),
+    sight AS MATERIALIZED (${sightOf(caller)}),
     place AS MATERIALIZED (SELECT DISTINCT place_id FROM pair),
     -- The subtrees below the places in which the caller sees things: whole ones, or those that begin further down.
     subtree AS MATERIALIZED (

@@ -5,7 +5,7 @@ import type { Prisma } from '../generated/prisma/client.js'
 import { type Affected, findAffected } from './affected.js'
 import type { Caller } from './caller.js'
 import type { Database } from './database.js'
-import { type Difference, type Effort, findDifferences, findReached } from './differences.js'
+import { type Difference, type Effort, findDifferences, findReached, findSight, type Sight } from './differences.js'
 import { changingTree } from './locks.js'
 import { findHeldBySubjects, isHeldAlready } from './redundancy.js'
 
@@ -35,11 +35,12 @@ export async function dryRun (
   const within = { ...usualEffort, ...effort }
   // Nothing that decisions are made of changes until all of it has been compared. Each change takes the same locks, or fewer.
   return await oneAtATime(async () => await changingTree(db, caller, async (tx) => {
+    const sight = await findSight(tx, caller)
     await tx.$executeRaw`SAVEPOINT before_dry_run`
     const requestId = randomUUID()
     await change(tx, { ...caller, requestId })
     const affected = await findAffected(tx, requestId)
-    const concerned = affected && await findConcerned(tx, caller, affected, within)
+    const concerned = affected && await findConcerned(tx, caller, sight, affected, within)
     await tx.$executeRaw`ROLLBACK TO SAVEPOINT before_dry_run`
     if (affected === null || concerned === null) return { changes: [], truncated: false }
     const { own, others, subjects } = concerned
@@ -58,9 +59,9 @@ export async function dryRun (
 }
 
 /** Who is reached by a change, in the state after it; and where they are too many, what the subjects hold through whom they are. */
-async function findConcerned (tx: Transaction, caller: Caller, affected: Affected, effort: Effort) {
-  const own = await findReached(tx, caller, affected, 'own', effort)
-  const others = await findReached(tx, caller, affected, 'others', effort)
+async function findConcerned (tx: Transaction, caller: Caller, sight: Sight, affected: Affected, effort: Effort) {
+  const own = await findReached(tx, caller, sight, affected, 'own', effort)
+  const others = await findReached(tx, caller, sight, affected, 'others', effort)
   return { own, others, subjects: others.isCut ? await findHeldBySubjects(tx, affected, effort.reached) : null }
 }
 

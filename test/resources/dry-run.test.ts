@@ -247,6 +247,24 @@ t.test('a search that has to end before says so', async (t) => {
   t.same(await edit(2), { total: 0, truncated: true }, 'more of them than are looked at')
 })
 
+t.test('what the caller sees nothing of is not counted, so nobody finds out how much it is', async (t) => {
+  const editor = await person()
+  const shared = await create(administrator, 'group')
+  await give(editor, shared, 'group:view', 'group:edit')
+  const member = await person()
+  const join = async () => summary(await dryRun(db, callerOf(editor.id), async (tx, by) => await addMember(tx, by, shared, member.id), { reached: 3 }))
+  const before = await join()
+  t.same(before, { total: 0, truncated: false })
+  const places = await Promise.all([1, 2, 3, 4, 5].map(async () => await create(administrator, 'organization')))
+  for (const place of places) await bind(place, 'viewer', { type: 'group', id: shared })
+  t.same(await join(), before)
+  const inside = await create(administrator, 'project', places[0])
+  await give(editor, inside, 'project:view')
+  t.same(await join(), { total: 5, truncated: false }, 'the five actions on the one thing that they see')
+  for (const place of places) await give(editor, place, 'organization:view')
+  t.match(await join(), { truncated: true }, 'while what they see is')
+})
+
 t.test('a dry run costs the same statements, however much there is', async (t) => {
   const sizes = [await crowd(1, 1), await crowd(200, 50)]
   const costs: number[] = []
