@@ -137,7 +137,7 @@ t.test('a right that ends while a change waits for others lets nothing pass', as
     as(late, 'PATCH', `/resources/${organization}`, { name: 'Changed' })
   ]
   await until(async () => (await database.query("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")).length === 2)
-  await other.query('UPDATE role_bindings SET expires_at = clock_timestamp() WHERE id = $1', [id])
+  await other.query('UPDATE role_bindings SET expires_at = date_trunc(\'milliseconds\', clock_timestamp()) WHERE id = $1', [id])
   await other.query('COMMIT')
   await other.end()
   t.same((await Promise.all(answers)).map(({ status }) => status), [404, 404])

@@ -1,5 +1,7 @@
-/** What every `npm` command does first: install and build when something is missing, once, whoever else does so at the same time. scripts/walk.js
- * does so with a real checkout. */
+/**
+ * What every `npm` command does first: install and build when something is missing, once, whoever else does so at the same time.
+ * scripts/walk.js does so with a real checkout.
+ */
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
